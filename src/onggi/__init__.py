@@ -1,0 +1,21 @@
+"""Onggi: a complete container engine.
+
+`onggi.Engine` is the product; everything else in the package serves it. Names are resolved at
+first use (PEP 562), so importing `onggi` costs nothing.
+"""
+
+__version__ = "0.1.0"
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from onggi.engine.engine import Engine
+
+__all__ = ["Engine", "__version__"]
+
+
+def __getattr__(name: str) -> object:
+    if name == "Engine":
+        from onggi.engine.engine import Engine
+
+        return Engine
+    raise AttributeError(f"module 'onggi' has no attribute {name!r}")
