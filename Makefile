@@ -1,0 +1,37 @@
+# Every target does its own set-up and may be repeated. `make` alone lists them.
+
+.DEFAULT_GOAL := help
+PYTEST = .venv/bin/python -m pytest
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' Makefile
+
+setup: ## install what is missing and leave the command in .venv/bin/onggi
+	@scripts/setup
+
+quickstart: ## build a real application, run it limited and isolated, look at it (root)
+	@scripts/setup
+	@scripts/quickstart
+
+test: ## every test; root ones too, if you are root (ARGS="-k name" chooses)
+	@scripts/setup --test
+	$(PYTEST) $(ARGS)
+
+check: ## formatting, lint and types only
+	@scripts/setup --test
+	.venv/bin/ruff format --check .
+	.venv/bin/ruff check .
+	.venv/bin/mypy
+
+bench: ## every figure that the README quotes, beside Debian's podman and crun (root)
+	@scripts/setup --bench
+	@.venv/bin/python -m bench
+
+reference: ## write docs/reference/ anew from the commands' own --help
+	@scripts/setup
+	@scripts/reference
+
+clean: ## remove what these targets made in this directory
+	@scripts/clean
+
+.PHONY: help setup quickstart test check bench reference clean
