@@ -1,0 +1,145 @@
+"""The one door to the C library: binding, passing strings and buffers, and reporting failure.
+
+Facts that shape this file, each of them tried:
+
+- `libc.name` shares one function object between all users, `libc["name"]` gives a fresh one. Every
+  binding is therefore made once, by item access, and kept by the module that owns it.
+- Without `argtypes` ctypes passes integers as C int and cuts the rest off silently.
+- ctypes hands a bytes object over as a pointer, so a NUL inside ends the string silently.
+- errno is only kept for us (`use_errno`) if the library was opened so, and only until the next call.
+
+No other module of Onggi imports ctypes.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+from ctypes import c_char_p, c_int, c_long, c_size_t, c_uint, c_uint64, c_ulong, c_void_p
+
+from onggi.linux import numbers
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from typing import Any
+
+__all__ = [
+    "address_of",
+    "bind",
+    "bind_syscall",
+    "buffer",
+    "c_char_p",
+    "c_int",
+    "c_long",
+    "c_size_t",
+    "c_uint",
+    "c_uint64",
+    "c_ulong",
+    "c_void_p",
+    "check",
+    "failure",
+    "path_bytes",
+    "string_array",
+    "text_bytes",
+    "uninterrupted",
+]
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def bind(name: str, *argtypes: Any) -> Callable[..., int]:
+    """Bind a function of the C library, as a pointer of the caller's own.
+
+    The result is called with exactly `argtypes` and returns a C long; it sets errno, which
+    `check` must read before anything else is called.
+    """
+    function = _libc[name]
+    function.argtypes = argtypes
+    function.restype = c_long
+    return function
+
+
+def bind_syscall(name: str, *argtypes: Any) -> Callable[..., int]:
+    """Bind a system call by its number, for calls that C libraries may lack.
+
+    On a machine whose number we do not know, the first call (not the import) raises OSError
+    with ENOSYS: a guessed number would be some other system call.
+
+    Source: syscall(2).
+    """
+    syscall = bind("syscall", c_long, *argtypes)
+
+    def call(*arguments: Any) -> int:
+        return syscall(numbers.number(name), *arguments)
+
+    return call
+
+
+def failure(call: str, path: str | bytes | None = None, code: int | None = None) -> OSError:
+    """Describe the failure of `call`: errno as it stands now, or `code`.
+
+    Plain OSError, so that Python chooses FileNotFoundError and its like by errno (a subclass of
+    our own would not dispatch). The call's name is in a note and in the attribute `syscall`.
+    """
+    number = ctypes.get_errno() if code is None else code
+    error = OSError(number, os.strerror(number), path)
+    error.syscall = call  # type: ignore[attr-defined]  # OSError has no place for it of its own
+    error.add_note(f"in {call}(2)")
+    return error
+
+
+def check(result: int, call: str, path: str | bytes | None = None) -> int:
+    """Return `result`, or raise what errno says if it is negative."""
+    if result < 0:
+        raise failure(call, path)
+    return result
+
+
+def uninterrupted(
+    function: Callable[..., int], call: str, path: str | bytes | None, *arguments: Any
+) -> int:
+    """Call and check, beginning again when a signal interrupted the call (EINTR).
+
+    Right for calls that open or wait; never for close, which has already closed by then.
+    """
+    while (result := function(*arguments)) < 0:
+        if ctypes.get_errno() != errno.EINTR:
+            raise failure(call, path)
+    return result
+
+
+def text_bytes(text: str | bytes) -> bytes:
+    """Encode `text` as the kernel sees it, and refuse NUL, where C would end it silently.
+
+    Raises: ValueError: there is a NUL byte in it.
+    """
+    encoded = os.fsencode(text)
+    if b"\0" in encoded:
+        raise ValueError(f"embedded null byte in {text!r}")
+    return encoded
+
+
+path_bytes = text_bytes
+
+
+def buffer(size_or_bytes: int | bytes) -> Any:
+    """Make memory the kernel may write to; read it with `.raw`.
+
+    Bytes given are copied as they are, without a NUL after them.
+    """
+    if isinstance(size_or_bytes, bytes):
+        return ctypes.create_string_buffer(size_or_bytes, len(size_or_bytes))
+    return ctypes.create_string_buffer(size_or_bytes)
+
+
+def address_of(memory: Any) -> int:
+    """Tell where a `buffer` lies, for structures that hold pointers; keep it alive meanwhile."""
+    return ctypes.addressof(memory)
+
+
+def string_array(strings: Sequence[str | bytes]) -> Any:
+    """Make a NULL-terminated array of C strings, as exec takes them."""
+    encoded = [text_bytes(string) for string in strings]
+    return (c_char_p * (len(encoded) + 1))(*encoded, None)
