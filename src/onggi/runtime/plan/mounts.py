@@ -1,0 +1,169 @@
+"""Plan the container's file tree: from the specification's mounts and devices to steps. Pure."""
+
+from __future__ import annotations
+
+import os
+
+from onggi.errors import InvalidInput
+from onggi.runtime.steps import devices, mounts
+from onggi.runtime.steps.options import BIND
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import Any
+
+    from onggi.linux.cgroup import Hierarchy
+    from onggi.oci.mount import Mount
+    from onggi.runtime.steps.base import Step
+
+CGROUP_ROOT = "/sys/fs/cgroup"
+
+# Source: runtime-spec config-linux.md, "Default Devices".
+DEFAULT_DEVICES = (
+    ("/dev/null", 1, 3),
+    ("/dev/zero", 1, 5),
+    ("/dev/full", 1, 7),
+    ("/dev/random", 1, 8),
+    ("/dev/urandom", 1, 9),
+    ("/dev/tty", 5, 0),
+)
+
+# Source: runtime-spec runtime-linux.md, "Dev symbolic links"; ptmx as config-linux.md asks.
+DEVICE_LINKS = (
+    ("/dev/fd", "/proc/self/fd"),
+    ("/dev/stdin", "/proc/self/fd/0"),
+    ("/dev/stdout", "/proc/self/fd/1"),
+    ("/dev/stderr", "/proc/self/fd/2"),
+    ("/dev/core", "/proc/kcore"),
+    ("/dev/ptmx", "pts/ptmx"),
+)
+
+
+def plan_root(target: str, rootfs: Iterable[Mount]) -> list[Step]:
+    """Return the step that gives the container its root at `target`, a directory of the host.
+
+    `rootfs` is what the storage says: one overlay mount, or nothing for a directory as it is.
+    """
+    listed = list(rootfs)
+    if not listed:
+        return [mounts.BindRoot(target)]
+    if len(listed) != 1 or listed[0].type != "overlay":
+        raise InvalidInput(f"a root file system of {len(listed)} mounts", hint="one overlay")
+    lower: tuple[str, ...] = ()
+    named = {"upperdir": "", "workdir": ""}
+    rest: list[str] = []
+    for option in listed[0].options:
+        key, _, value = option.partition("=")
+        if key == "lowerdir":
+            lower = tuple(value.split(":"))
+        elif key in named:
+            named[key] = value
+        else:
+            rest.append(option)
+    return [
+        mounts.MountOverlay(
+            target,
+            lower,
+            upper=named["upperdir"],
+            work=named["workdir"],
+            options=tuple(word for word in rest if word != "ro"),
+        )
+    ]
+
+
+def plan_mounts(config: dict[str, Any], hierarchies: Iterable[Hierarchy]) -> list[Step]:
+    """Return the steps for everything mounted below the root, in the specification's order."""
+    steps: list[Step] = []
+    for entry in config.get("mounts", []):
+        target = entry["destination"]
+        if not target.startswith("/"):
+            raise InvalidInput(f"mount destination {target!r} is relative", hint="it starts with /")
+        steps += _plan_mount(entry, target, hierarchies)
+    return steps
+
+
+def _plan_mount(
+    entry: dict[str, Any], target: str, hierarchies: Iterable[Hierarchy]
+) -> list[Step]:
+    options = tuple(entry.get("options", ()))
+    kind = entry.get("type", "bind" if BIND.intersection(options) else "none")
+    if kind == "bind" or BIND.intersection(options):
+        words = options if BIND.intersection(options) else ("rbind", *options)
+        return [mounts.BindMount(entry["source"], target, words)]
+    if kind == "cgroup":
+        return plan_cgroup_view(target, options, hierarchies)
+    return [mounts.MountFilesystem(kind, entry.get("source", kind), target, options)]
+
+
+def plan_cgroup_view(
+    target: str, options: tuple[str, ...], hierarchies: Iterable[Hierarchy]
+) -> list[Step]:
+    """Return the steps that show the container its own cgroup files, laid out as on the host.
+
+    In a cgroup namespace the root of each mount is the container's own cgroup. On a host with v2
+    alone that is one mount; otherwise a tmpfs with a directory for each hierarchy.
+    """
+    known = list(hierarchies)
+    if [hierarchy.version for hierarchy in known] == [2]:
+        return [mounts.MountFilesystem("cgroup2", "cgroup", target, options)]
+    keep = tuple(word for word in options if word in ("nosuid", "nodev", "noexec"))
+    steps: list[Step] = [mounts.MountFilesystem("tmpfs", "tmpfs", target, (*keep, "mode=755"))]
+    for hierarchy in known:
+        name = os.path.basename(hierarchy.mountpoint)
+        steps.append(_plan_hierarchy(hierarchy, f"{target}/{name}", options))
+        if "," in name:
+            steps += [devices.MakeSymlink(f"{target}/{one}", name) for one in name.split(",")]
+    if "ro" in options:
+        steps.append(mounts.RemountReadonly(target, keep))
+    return steps
+
+
+def _plan_hierarchy(hierarchy: Hierarchy, target: str, options: tuple[str, ...]) -> Step:
+    if hierarchy.version == 2:
+        return mounts.MountFilesystem("cgroup2", "cgroup", target, options)
+    named = ("none", f"name={hierarchy.name}") if hierarchy.name else ()
+    what = (*hierarchy.controllers, *named)
+    return mounts.MountFilesystem("cgroup", "cgroup", target, (*options, *what))
+
+
+def plan_devices(config: dict[str, Any]) -> list[Step]:
+    """Return the steps that fill /dev, where the specification mounts one of its own."""
+    if not any(entry["destination"] == "/dev" for entry in config.get("mounts", [])):
+        return []
+    steps: list[Step] = [
+        devices.MakeDevice(path, "c", major, minor) for path, major, minor in DEFAULT_DEVICES
+    ]
+    for entry in config.get("linux", {}).get("devices", []):
+        steps.append(
+            devices.MakeDevice(
+                entry["path"],
+                entry["type"],
+                entry.get("major", 0),
+                entry.get("minor", 0),
+                mode=entry.get("fileMode", 0o666),
+                uid=entry.get("uid", 0),
+                gid=entry.get("gid", 0),
+            )
+        )
+    steps += [devices.MakeSymlink(path, target) for path, target in DEVICE_LINKS]
+    return steps
+
+
+def plan_hidden(config: dict[str, Any]) -> list[Step]:
+    """Return the steps that mask paths and make paths read-only."""
+    linux = config.get("linux", {})
+    steps: list[Step] = [mounts.MaskPath(path) for path in linux.get("maskedPaths", [])]
+    for path in linux.get("readonlyPaths", []):
+        steps.append(mounts.ReadonlyPath(path, _flags_at(path, config.get("mounts", []))))
+    return steps
+
+
+def _flags_at(path: str, entries: list[dict[str, Any]]) -> tuple[str, ...]:
+    """Return the protective flags of the mount that `path` lies in."""
+    best: dict[str, Any] = {}
+    for entry in entries:
+        target = entry["destination"].rstrip("/")
+        if path.startswith(target + "/") and len(target) >= len(best.get("destination", "")):
+            best = entry
+    return tuple(word for word in best.get("options", ()) if word in ("nosuid", "nodev", "noexec"))

@@ -1,0 +1,84 @@
+"""Plan what the process is: its limits, identity, rights and program. Pure.
+
+`run` and `exec` share this, so that a process that enters later is as confined as the first.
+"""
+
+from __future__ import annotations
+
+from onggi.errors import InvalidInput
+from onggi.linux import process as facts
+from onggi.runtime.steps import process
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from onggi.runtime.steps.base import Step
+
+
+def plan_before_pivot(spec: dict[str, Any]) -> list[Step]:
+    """Return what must be done while the host's /proc is still in reach and all rights are held."""
+    steps: list[Step] = []
+    if spec.get("oomScoreAdj") is not None:
+        steps.append(process.SetOomScore(spec["oomScoreAdj"]))
+    steps += [_plan_limit(limit) for limit in spec.get("rlimits", [])]
+    return steps
+
+
+def _plan_limit(limit: dict[str, Any]) -> Step:
+    name = limit["type"]
+    if name not in facts.RLIMITS:
+        raise InvalidInput(f"unknown resource limit {name!r}", hint=", ".join(facts.RLIMITS))
+    soft, hard = limit["soft"], limit["hard"]
+    if _rank(soft) > _rank(hard):
+        raise InvalidInput(f"{name}: the soft limit {soft} is above the hard limit {hard}")
+    return process.SetLimit(name, soft, hard)
+
+
+def _rank(value: int) -> float:
+    return float("inf") if value in (-1, 2**64 - 1) else value
+
+
+def plan_identity(
+    spec: dict[str, Any], *, program: bytes, program_flags: int, keyring: str, init: bool
+) -> list[Step]:
+    """Return the last steps: session, directory, user, capabilities, filter, program.
+
+    With no_new_privs the filter is loaded last, so that it need not allow what the steps before it
+    call; without, loading is a privilege itself and comes before any is dropped (seccomp(2)).
+    """
+    filters: list[Step] = [process.LoadFilter(program, program_flags)] if program else []
+    restricted = bool(spec.get("noNewPrivileges"))
+    steps: list[Step] = [
+        process.NewKeyring(keyring),
+        process.NewSession(terminal=bool(spec.get("terminal"))),
+        process.ChangeDirectory(spec.get("cwd", "/")),
+    ]
+    if not restricted:
+        steps += filters
+    steps += _plan_user(spec)
+    if restricted:
+        steps += [process.NoNewPrivileges(), *filters]
+    env = tuple(spec.get("env", ()))
+    return [*steps, process.Execute(tuple(spec["args"]), env, init=init)]
+
+
+def _plan_user(spec: dict[str, Any]) -> list[Step]:
+    user = spec.get("user", {})
+    capabilities = spec.get("capabilities", {})
+    steps: list[Step] = []
+    if user.get("umask") is not None:
+        steps.append(process.SetUmask(user["umask"]))
+    return [
+        *steps,
+        process.LimitBoundingSet(tuple(capabilities.get("bounding", ()))),
+        process.SwitchUser(
+            user.get("uid", 0), user.get("gid", 0), tuple(user.get("additionalGids", ()))
+        ),
+        process.SetCapabilities(
+            effective=tuple(capabilities.get("effective", ())),
+            permitted=tuple(capabilities.get("permitted", ())),
+            inheritable=tuple(capabilities.get("inheritable", ())),
+            ambient=tuple(capabilities.get("ambient", ())),
+        ),
+    ]

@@ -1,0 +1,89 @@
+"""What a step is: one kernel effect, as a value with three readings.
+
+* ``apply(context)`` does it, with as few system calls as the kernel allows and no decisions;
+* ``describe()`` says it in one line, for people;
+* ``shell()`` says it as commands that a root shell can run.
+
+A plan is a list of steps, and there is no other way in which the runtime touches the kernel.
+Steps compare by value and print themselves, so that a plan can be tested as data.
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from onggi.linux.path import Inside
+
+
+class Context:
+    """What steps share while a plan is applied; it starts empty and belongs to one process.
+
+    `pid` is the process that host steps act on. `root` is the container's root as a directory
+    descriptor, from the moment it is mounted. `trees` holds detached mounts that the host opened
+    beforehand, by source path, for a process that may no longer open them itself. `devpts`,
+    `terminal` and `report_fd` belong to the container's process.
+    """
+
+    __slots__ = ("pid", "report_fd", "root", "root_path", "terminal_fd", "trees", "userns_fd")
+
+    def __init__(self) -> None:
+        self.pid = 0
+        self.root: Inside | None = None
+        self.root_path = ""
+        self.trees: dict[str, int] = {}
+        self.terminal_fd = -1
+        self.report_fd = -1
+        self.userns_fd = -1
+
+    def inside(self) -> Inside:
+        """Return the container's root; a step that needs it comes after the one that mounts it."""
+        if self.root is None:
+            raise RuntimeError("this step needs the root file system, which no step has mounted")
+        return self.root
+
+
+class Step:
+    """One kernel effect. Subclasses list their fields in ``__slots__`` and never change them."""
+
+    __slots__ = ()
+
+    def apply(self, context: Context) -> None:
+        """Do it. An OSError leaves the effect undone."""
+        raise NotImplementedError(type(self).__name__)
+
+    def describe(self) -> str:
+        """Say it in one line, lower case, without a full stop."""
+        raise NotImplementedError(type(self).__name__)
+
+    def shell(self) -> list[str]:
+        """Say it as lines of POSIX shell; an empty list when another step's line includes it."""
+        raise NotImplementedError(type(self).__name__)
+
+    def argument(self) -> str:
+        """Return what a failure report names: the path or value that the step is about."""
+        for name in self.__slots__:
+            return str(getattr(self, name))
+        return ""
+
+    def __eq__(self, other: object) -> bool:
+        return type(self) is type(other) and self._fields() == other._fields()  # type: ignore[attr-defined]
+
+    def __hash__(self) -> int:
+        return hash((type(self), repr(self._fields())))
+
+    def __repr__(self) -> str:
+        fields = ", ".join(f"{name}={getattr(self, name)!r}" for name in self.__slots__)
+        return f"{type(self).__name__}({fields})"
+
+    def _fields(self) -> list[object]:
+        return [getattr(self, name) for name in self.__slots__]
+
+
+_SAFE = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_@%+=:,./-")
+
+
+def quote(text: str) -> str:
+    """Quote `text` for a POSIX shell (`shlex.quote`, without importing `re`)."""
+    if text and all(character in _SAFE for character in text):
+        return text
+    return "'" + text.replace("'", "'\"'\"'") + "'"

@@ -1,0 +1,139 @@
+"""Steps that fill /dev: nodes, links, and the container's terminal."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+
+from onggi.linux import device, mount, terminal
+from onggi.linux.path import O_PATH
+from onggi.runtime.steps.base import Context, Step
+from onggi.runtime.steps.mounts import _attach, in_root
+
+_KIND = {"c": stat.S_IFCHR, "u": stat.S_IFCHR, "b": stat.S_IFBLK, "p": stat.S_IFIFO}
+
+
+class MakeDevice(Step):
+    """Make a device node."""
+
+    __slots__ = ("gid", "kind", "major", "minor", "mode", "path", "uid")
+
+    def __init__(
+        self,
+        path: str,
+        kind: str,
+        major: int,
+        minor: int,
+        *,
+        mode: int = 0o666,
+        uid: int = 0,
+        gid: int = 0,
+    ) -> None:
+        self.path = path
+        self.kind = kind  # "c", "b" or "p", as mknod(1) says it
+        self.major = major
+        self.minor = minor
+        self.mode = mode  # permission bits
+        self.uid = uid
+        self.gid = gid
+
+    def apply(self, context: Context) -> None:
+        name = os.path.basename(self.path)
+        parent = context.inside().make_directories(os.path.dirname(self.path), 0o755)
+        try:
+            device.mknod(parent, name, _KIND[self.kind] | self.mode, self.major, self.minor)
+            # mknod(2) takes the umask off; the node must have the mode that was asked for.
+            os.chmod(name, self.mode, dir_fd=parent)
+            if self.uid or self.gid:
+                os.chown(name, self.uid, self.gid, dir_fd=parent, follow_symlinks=False)
+        finally:
+            os.close(parent)
+
+    def describe(self) -> str:
+        return f"make the device {self.path} ({self.kind} {self.major}:{self.minor})"
+
+    def shell(self) -> list[str]:
+        path = in_root(self.path)
+        numbers = "" if self.kind == "p" else f" {self.major} {self.minor}"
+        lines = [f"mknod -m {self.mode:o} {path} {self.kind}{numbers}"]
+        if self.uid or self.gid:
+            lines.append(f"chown {self.uid}:{self.gid} {path}")
+        return lines
+
+
+class MakeSymlink(Step):
+    """Make a symbolic link, unless the name is taken."""
+
+    __slots__ = ("path", "target")
+
+    def __init__(self, path: str, target: str) -> None:
+        self.path = path
+        self.target = target
+
+    def apply(self, context: Context) -> None:
+        parent = context.inside().make_directories(os.path.dirname(self.path), 0o755)
+        try:
+            os.symlink(self.target, os.path.basename(self.path), dir_fd=parent)
+        except FileExistsError:
+            pass  # /dev may be the image's own; what it has there stays
+        finally:
+            os.close(parent)
+
+    def describe(self) -> str:
+        return f"link {self.path} to {self.target}"
+
+    def shell(self) -> list[str]:
+        path = in_root(self.path)
+        return [f"[ -e {path} ] || ln -s {self.target} {path}"]
+
+
+class OpenTerminal(Step):
+    """Open a terminal of the container's own devpts and show its end as /dev/console.
+
+    The master goes to the monitor through the context's hand-over; the slave becomes the
+    process's terminal later. Both are checked to be what they claim (CVE-2025-52565).
+    """
+
+    __slots__ = ()
+
+    def apply(self, context: Context) -> None:
+        root = context.inside()
+        ptmx = root.open("/dev/pts/ptmx", os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC)
+        device.verify_device(ptmx, 5, 2)
+        master, slave = terminal.open_pty(ptmx)
+        context.terminal_fd = slave
+        hand_over(context.report_fd, master)
+        self._bind_console(context, slave)
+
+    def _bind_console(self, context: Context, slave: int) -> None:
+        target = context.inside().make_file("/dev/console")
+        try:
+            flags = mount.OPEN_TREE_CLONE | mount.OPEN_TREE_CLOEXEC
+            name = f"/dev/pts/{terminal.pts_number(slave)}"
+            slave_path = context.inside().open(name, O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
+            try:
+                if os.fstat(slave_path).st_rdev != os.fstat(slave).st_rdev:
+                    raise OSError(errno.EINVAL, "the terminal's name leads to another device", name)
+                tree = mount.open_tree(slave_path, "", flags | mount.AT_EMPTY_PATH)
+                _attach(tree, target)
+                os.close(tree)
+            finally:
+                os.close(slave_path)
+        finally:
+            os.close(target)
+
+    def describe(self) -> str:
+        return "open a terminal of the container's own and show it as /dev/console"
+
+    def shell(self) -> list[str]:
+        return ["# The terminal is the caller's here; Onggi opens one in the container's /dev/pts."]
+
+
+def hand_over(socket_fd: int, fd: int) -> None:
+    """Send `fd` to the host's side of the start and close it here."""
+    import socket
+
+    with socket.socket(fileno=os.dup(socket_fd)) as channel:
+        socket.send_fds(channel, [b"terminal"], [fd])
+    os.close(fd)

@@ -1,0 +1,506 @@
+"""Steps that build the container's file tree, and the one that makes it the only tree there is.
+
+Every target is opened inside the container's root by the kernel itself (openat2 with
+RESOLVE_IN_ROOT, no magic links) and every mount is attached to that descriptor, never to a path
+that is walked a second time: whatever an image or another container does to names in between, the
+mount lands on the file that was checked (CVE-2021-30465, CVE-2023-27561, CVE-2025-31133).
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+
+from onggi.linux import device, mount
+from onggi.linux.path import AT_FDCWD, O_PATH, Inside
+from onggi.runtime.steps import options as words
+from onggi.runtime.steps.base import Context, Step, quote
+
+_PAGE = 4095  # mount(2) copies at most one page of data, with its NUL
+
+
+class MountOverlay(Step):
+    """Mount the stacked layers as the container's root, in its own mount namespace.
+
+    Nobody else ever has this mount: it ends with the namespace, so that no process needs to live
+    for it to be taken down.
+    """
+
+    __slots__ = ("lower", "options", "target", "upper", "work")
+
+    def __init__(
+        self,
+        target: str,
+        lower: tuple[str, ...],
+        *,
+        upper: str = "",
+        work: str = "",
+        options: tuple[str, ...] = (),
+    ) -> None:
+        self.target = target
+        self.lower = lower  # topmost first
+        self.upper = upper
+        self.work = work
+        self.options = options
+
+    def apply(self, context: Context) -> None:
+        data = self._data()
+        if len(os.fsencode(data)) <= _PAGE:
+            mount.mount("overlay", self.target, "overlay", 0, data)
+        else:
+            self._mount_by_parts()
+        _open_root(context, self.target)
+
+    def _mount_by_parts(self) -> None:
+        # Since Linux kernel commit 24e16e385f22 ("ovl: add support for appending lowerdirs one by
+        # one") (in v6.7); older kernels refuse the key with EINVAL and have no other way.
+        fs_fd = mount.fsopen("overlay")
+        try:
+            mount.fsconfig_string(fs_fd, "source", "overlay")
+            for layer in self.lower:
+                mount.fsconfig_string(fs_fd, "lowerdir+", layer)
+            for key, value in self._writable():
+                mount.fsconfig_string(fs_fd, key, value)
+            for word in self.options:
+                mount.fsconfig_flag(fs_fd, word)
+            _attach_new(fs_fd, 0, AT_FDCWD, self.target, 0)
+        finally:
+            os.close(fs_fd)
+
+    def _writable(self) -> list[tuple[str, str]]:
+        return [("upperdir", self.upper), ("workdir", self.work)] if self.upper else []
+
+    def _data(self) -> str:
+        parts = ["lowerdir=" + ":".join(_escape(layer, "\\:,") for layer in self.lower)]
+        parts += [f"{key}={_escape(value, chr(92) + ',')}" for key, value in self._writable()]
+        return ",".join([*parts, *self.options])
+
+    def describe(self) -> str:
+        kind = "under one writable directory" if self.upper else "read-only"
+        return f"stack {len(self.lower)} layer{'s' * (len(self.lower) != 1)} {kind} at {self.target}"
+
+    def shell(self) -> list[str]:
+        return [f"mount -t overlay -o {quote(self._data())} overlay {quote(self.target)}"]
+
+
+class BindRoot(Step):
+    """Make a directory that exists the container's root: a mount of its own over itself."""
+
+    __slots__ = ("target",)
+
+    def __init__(self, target: str) -> None:
+        self.target = target
+
+    def apply(self, context: Context) -> None:
+        mount.mount(self.target, self.target, "", mount.MS_BIND | mount.MS_REC, "")
+        _open_root(context, self.target)
+
+    def describe(self) -> str:
+        return f"bind {self.target} over itself: pivot_root wants a mount point"
+
+    def shell(self) -> list[str]:
+        return [f"mount --rbind {quote(self.target)} {quote(self.target)}"]
+
+
+class MountFilesystem(Step):
+    """Mount a new instance of a file system inside the root."""
+
+    __slots__ = ("fstype", "options", "source", "target")
+
+    def __init__(self, fstype: str, source: str, target: str, options: tuple[str, ...]) -> None:
+        self.fstype = fstype
+        self.source = source
+        self.target = target
+        self.options = options
+
+    def apply(self, context: Context) -> None:
+        target_fd = context.inside().make_directories(self.target, 0o755)
+        try:
+            fs_fd = mount.fsopen(self.fstype)
+            try:
+                self._configure(fs_fd)
+                set_bits, _ = words.attributes(self.options)
+                _attach_new(fs_fd, set_bits, target_fd, "", words.propagation(self.options))
+            finally:
+                os.close(fs_fd)
+        finally:
+            os.close(target_fd)
+
+    def _configure(self, fs_fd: int) -> None:
+        mount.fsconfig_string(fs_fd, "source", self.source)
+        for key, value in words.filesystem_options(self.options):
+            if value is None:
+                mount.fsconfig_flag(fs_fd, key)
+            else:
+                mount.fsconfig_string(fs_fd, key, value)
+
+    def describe(self) -> str:
+        listed = f" ({','.join(self.options)})" if self.options else ""
+        return f"mount {self.fstype} at {self.target}{listed}"
+
+    def shell(self) -> list[str]:
+        target = in_root(self.target)
+        given = [word for word in self.options if word not in words.PROPAGATION]
+        listed = f" -o {quote(','.join(given))}" if given else ""
+        return [
+            f"mkdir -p {target}",
+            f"mount -t {self.fstype}{listed} {quote(self.source)} {target}",
+            *_propagation_lines(self.options, target),
+        ]
+
+    def argument(self) -> str:
+        return f"{self.fstype} at {self.target}"
+
+
+class BindMount(Step):
+    """Show a file or directory of the host inside the root."""
+
+    __slots__ = ("options", "source", "target")
+
+    def __init__(self, source: str, target: str, options: tuple[str, ...]) -> None:
+        self.source = source
+        self.target = target
+        self.options = options
+
+    def apply(self, context: Context) -> None:
+        tree = context.trees.get(self.source, -1)
+        if tree < 0:
+            tree = self.open_tree()
+        try:
+            self._attach(tree, context.inside())
+        finally:
+            os.close(tree)
+
+    def open_tree(self) -> int:
+        """Return a detached copy of the source's mount, with the attributes that were asked for."""
+        depth = mount.AT_RECURSIVE if "rbind" in self.options else 0
+        flags = mount.OPEN_TREE_CLONE | mount.OPEN_TREE_CLOEXEC | depth
+        tree = mount.open_tree(AT_FDCWD, self.source, flags)
+        try:
+            self._set_attributes(tree)
+        except OSError:
+            os.close(tree)
+            raise
+        return tree
+
+    def _set_attributes(self, tree: int) -> None:
+        set_bits, clear_bits = words.attributes(self.options)
+        kind = words.propagation(self.options)
+        if kind:
+            depth = mount.AT_RECURSIVE if kind & mount.MS_REC else 0
+            empty = mount.AT_EMPTY_PATH | depth
+            mount.mount_setattr(tree, "", empty, propagation=kind & ~mount.MS_REC)
+        if set_bits or clear_bits:
+            mount.mount_setattr(
+                tree, "", mount.AT_EMPTY_PATH, attr_set=set_bits, attr_clr=clear_bits
+            )
+        set_bits, clear_bits = words.recursive_attributes(self.options)
+        if set_bits or clear_bits:
+            deep = mount.AT_EMPTY_PATH | mount.AT_RECURSIVE
+            mount.mount_setattr(tree, "", deep, attr_set=set_bits, attr_clr=clear_bits)
+
+    def _attach(self, tree: int, root: Inside) -> None:
+        is_directory = stat.S_ISDIR(os.fstat(tree).st_mode)
+        make = root.make_directories(self.target, 0o755) if is_directory else None
+        target_fd = make if make is not None else root.make_file(self.target)
+        try:
+            _attach(tree, target_fd)
+        finally:
+            os.close(target_fd)
+
+    def describe(self) -> str:
+        listed = ",".join(word for word in self.options if word not in words.BIND)
+        return f"bind {self.source} to {self.target}" + (f" ({listed})" if listed else "")
+
+    def shell(self) -> list[str]:
+        target = in_root(self.target)
+        parent = in_root(os.path.dirname(self.target))
+        make = (
+            f"if [ -d {quote(self.source)} ]; then mkdir -p {target}; "
+            f"else mkdir -p {parent}; [ -e {target} ] || : > {target}; fi"
+        )
+        bind = "--rbind" if "rbind" in self.options else "--bind"
+        lines = [make, f"mount {bind} {quote(self.source)} {target}"]
+        lines += _propagation_lines(self.options, target)
+        attributes = [word for word in self.options if word in words.ATTRIBUTES and word != "rw"]
+        if attributes:
+            lines.append(f"mount -o remount,bind,{','.join(attributes)} {target}")
+        return lines
+
+    def argument(self) -> str:
+        return f"{self.source} at {self.target}"
+
+
+class MakeDirectory(Step):
+    """Make a directory inside the root, with its parents, unless it is there."""
+
+    __slots__ = ("path",)
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+
+    def apply(self, context: Context) -> None:
+        os.close(context.inside().make_directories(self.path, 0o755))
+
+    def describe(self) -> str:
+        return f"make the directory {self.path}, unless it is there"
+
+    def shell(self) -> list[str]:
+        return [f"mkdir -p {in_root(self.path)}"]
+
+
+class RemountReadonly(Step):
+    """Make a mount of ours read-only, after everything was put into it."""
+
+    __slots__ = ("keep", "path")
+
+    def __init__(self, path: str, keep: tuple[str, ...]) -> None:
+        self.path = path
+        self.keep = keep  # its other flags
+
+    def apply(self, context: Context) -> None:
+        target_fd = context.inside().open(self.path, O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            mount.mount_setattr(
+                target_fd, "", mount.AT_EMPTY_PATH, attr_set=mount.MOUNT_ATTR_RDONLY
+            )
+        finally:
+            os.close(target_fd)
+
+    def describe(self) -> str:
+        return f"make the mount at {self.path} read-only"
+
+    def shell(self) -> list[str]:
+        return [f"mount -o remount,bind,{','.join(['ro', *self.keep])} {in_root(self.path)}"]
+
+
+class MaskPath(Step):
+    """Hide a file behind /dev/null, or a directory behind an empty read-only one, if it exists."""
+
+    __slots__ = ("path",)
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+
+    def apply(self, context: Context) -> None:
+        root = context.inside()
+        try:
+            target_fd = root.open(self.path, O_PATH | os.O_CLOEXEC)
+        except OSError as error:
+            if error.errno in (errno.ENOENT, errno.ENOTDIR):
+                return
+            raise
+        try:
+            if stat.S_ISDIR(os.fstat(target_fd).st_mode):
+                _mount_empty(target_fd)
+            else:
+                _bind_null(root, target_fd)
+        finally:
+            os.close(target_fd)
+
+    def describe(self) -> str:
+        return f"mask {self.path}"
+
+    def shell(self) -> list[str]:
+        path = in_root(self.path)
+        return [
+            f"if [ -d {path} ]; then mount -t tmpfs -o ro,size=0k,mode=0555 tmpfs {path}",
+            f'elif [ -e {path} ]; then mount --bind "$root/dev/null" {path}; fi',
+        ]
+
+
+class ReadonlyPath(Step):
+    """Make what lies below a path read-only, keeping the other flags of its mount, if it exists."""
+
+    __slots__ = ("keep", "path")
+
+    def __init__(self, path: str, keep: tuple[str, ...]) -> None:
+        self.path = path
+        self.keep = keep  # the flags of the mount that it lies in
+
+    def apply(self, context: Context) -> None:
+        try:
+            target_fd = context.inside().open(self.path, O_PATH | os.O_CLOEXEC)
+        except OSError as error:
+            if error.errno in (errno.ENOENT, errno.ENOTDIR):
+                return
+            raise
+        try:
+            _overlay_itself(target_fd)
+        finally:
+            os.close(target_fd)
+
+    def describe(self) -> str:
+        return f"make {self.path} read-only"
+
+    def shell(self) -> list[str]:
+        path = in_root(self.path)
+        listed = ",".join(["ro", *self.keep])
+        return [
+            f"if [ -e {path} ]; then mount --rbind {path} {path} && "
+            f"mount -o remount,bind,{listed} {path}; fi"
+        ]
+
+
+class RootReadonly(Step):
+    """Make the root mount itself read-only; mounts on it keep their own flags."""
+
+    __slots__ = ()
+
+    def apply(self, context: Context) -> None:
+        mount.mount_setattr(
+            context.inside().fileno(), "", mount.AT_EMPTY_PATH, attr_set=mount.MOUNT_ATTR_RDONLY
+        )
+
+    def describe(self) -> str:
+        return "make the root file system read-only"
+
+    def shell(self) -> list[str]:
+        return ['mount -o remount,bind,ro "$root"']
+
+
+class RootPropagation(Step):
+    """Set the propagation of the root mount, for mounts made inside later."""
+
+    __slots__ = ("mode",)
+
+    def __init__(self, mode: str) -> None:
+        self.mode = mode
+
+    def apply(self, context: Context) -> None:
+        kind = words.PROPAGATION[self.mode]
+        depth = mount.AT_RECURSIVE if kind & mount.MS_REC else 0
+        mount.mount_setattr(
+            context.inside().fileno(),
+            "",
+            mount.AT_EMPTY_PATH | depth,
+            propagation=kind & ~mount.MS_REC,
+        )
+
+    def describe(self) -> str:
+        return f"make the root's propagation {self.mode}"
+
+    def shell(self) -> list[str]:
+        return [f'mount --make-{self.mode} "$root"']
+
+
+class PivotRoot(Step):
+    """Swap the root for the container's, and let go of the host's tree.
+
+    ``pivot_root(".", ".")`` stacks the old root on the new one, so that no directory for it is
+    needed; detaching what lies on top leaves the new root alone (pivot_root(2), "NOTES").
+    """
+
+    __slots__ = ()
+
+    def apply(self, context: Context) -> None:
+        old = os.open("/", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fchdir(context.inside().fileno())
+            mount.pivot_root(".", ".")
+            os.fchdir(old)
+            mount.mount("", ".", "", mount.MS_SLAVE | mount.MS_REC, "")
+            mount.umount2(".", mount.MNT_DETACH)
+        finally:
+            os.close(old)
+        os.chdir("/")
+
+    def describe(self) -> str:
+        return "pivot into the root and let go of the host's tree"
+
+    def shell(self) -> list[str]:
+        return [
+            "exec 7</",
+            'cd "$root"',
+            "pivot_root . .",
+            "cd /proc/self/fd/7",
+            "from_host umount -l .",
+        ]
+
+
+def in_root(path: str) -> str:
+    """Return the shell word for `path` below the container's root."""
+    return '"$root"' + quote("/" + path.lstrip("/"))
+
+
+def _open_root(context: Context, path: str) -> None:
+    context.root = Inside(os.open(path, O_PATH | os.O_DIRECTORY | os.O_CLOEXEC))
+    context.root_path = path
+
+
+def _escape(path: str, special: str) -> str:
+    # overlayfs takes `\` as an escape in its own parser (ovl_parse_layer); `:` separates layers.
+    return "".join("\\" + character if character in special else character for character in path)
+
+
+def _attach_new(fs_fd: int, attributes: int, dirfd: int, target: str, propagation: int) -> None:
+    """Create the file system that `fs_fd` describes and attach it; the kernel's words on failure."""
+    try:
+        mount.fsconfig_create(fs_fd)
+        tree = mount.fsmount(fs_fd, mount.FSMOUNT_CLOEXEC, attributes)
+    except OSError as error:
+        log = mount.fscontext_log(fs_fd)
+        if log:
+            error.add_note(log)
+        raise
+    try:
+        if propagation:
+            mount.mount_setattr(
+                tree, "", mount.AT_EMPTY_PATH, propagation=propagation & ~mount.MS_REC
+            )
+        _attach(tree, dirfd, target)
+    finally:
+        os.close(tree)
+
+
+def _attach(tree: int, dirfd: int, target: str = "") -> None:
+    flags = mount.MOVE_MOUNT_F_EMPTY_PATH | (0 if target else mount.MOVE_MOUNT_T_EMPTY_PATH)
+    mount.move_mount(tree, "", dirfd, target, flags)
+
+
+def _mount_empty(target_fd: int) -> None:
+    fs_fd = mount.fsopen("tmpfs")
+    try:
+        mount.fsconfig_string(fs_fd, "source", "tmpfs")
+        mount.fsconfig_flag(fs_fd, "ro")
+        mount.fsconfig_string(fs_fd, "size", "0k")
+        mount.fsconfig_string(fs_fd, "mode", "0555")
+        _attach_new(fs_fd, mount.MOUNT_ATTR_RDONLY, target_fd, "", 0)
+    finally:
+        os.close(fs_fd)
+
+
+def _bind_null(root: Inside, target_fd: int) -> None:
+    # The image cannot choose what hides a file: our own node, checked to be the null device
+    # (CVE-2025-31133).
+    null_fd = root.open("/dev/null", O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        device.verify_device(null_fd, 1, 3)
+        _clone_onto(null_fd, target_fd, 0)
+    finally:
+        os.close(null_fd)
+
+
+def _overlay_itself(target_fd: int) -> None:
+    _clone_onto(target_fd, target_fd, mount.MOUNT_ATTR_RDONLY)
+
+
+def _clone_onto(source_fd: int, target_fd: int, attributes: int) -> None:
+    flags = (
+        mount.OPEN_TREE_CLONE
+        | mount.OPEN_TREE_CLOEXEC
+        | mount.AT_EMPTY_PATH
+        | mount.AT_RECURSIVE
+    )
+    tree = mount.open_tree(source_fd, "", flags)
+    try:
+        if attributes:
+            mount.mount_setattr(tree, "", mount.AT_EMPTY_PATH, attr_set=attributes)
+        _attach(tree, target_fd)
+    finally:
+        os.close(tree)
+
+
+def _propagation_lines(options: tuple[str, ...], target: str) -> list[str]:
+    return [f"mount --make-{word} {target}" for word in options if word in words.PROPAGATION]
