@@ -1,0 +1,64 @@
+"""Digests: names of bytes by their contents.
+
+Source: image-spec descriptor.md, "Digests" and "Registered algorithms".
+"""
+
+from __future__ import annotations
+
+from onggi.errors import InvalidInput
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Self
+
+_HEX_LENGTHS = {"sha256": 64, "sha512": 128}
+_LOWER_HEX = frozenset("0123456789abcdef")
+
+
+class InvalidDigest(InvalidInput):
+    """Text that is not a digest, or one of an algorithm that nobody registered."""
+
+    def __init__(self, text: str) -> None:
+        shown = text if len(text) <= 160 else text[:160] + "..."
+        super().__init__(
+            f"invalid digest {shown!r}", hint="expected sha256:<64 hex> or sha512:<128 hex>"
+        )
+        self.text = text
+
+
+class Digest(str):
+    """A valid digest, `algorithm:hex` in lower case; a plain string everywhere else.
+
+    Raises: InvalidDigest: from the constructor, so that holding one is the proof.
+    """
+
+    __slots__ = ()
+
+    def __new__(cls, text: str) -> Self:
+        """Validate the text."""
+        algorithm, _, encoded = text.partition(":")
+        if len(encoded) != _HEX_LENGTHS.get(algorithm) or not _LOWER_HEX.issuperset(encoded):
+            raise InvalidDigest(text)
+        return super().__new__(cls, text)
+
+    @classmethod
+    def of(cls, data: bytes, algorithm: str = "sha256") -> Self:
+        """Digest these bytes."""
+        import hashlib
+
+        return cls(f"{algorithm}:{hashlib.new(algorithm, data).hexdigest()}")
+
+    @property
+    def algorithm(self) -> str:
+        """`sha256` or `sha512`."""
+        return self.partition(":")[0]
+
+    @property
+    def hex(self) -> str:
+        """The part after the colon."""
+        return self.partition(":")[2]
+
+    @property
+    def short(self) -> str:
+        """The first twelve hex digits, as `docker images` shows an ID."""
+        return self.hex[:12]
