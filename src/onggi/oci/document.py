@@ -1,4 +1,4 @@
-"""JSON documents of the standards: read strictly, written deterministically.
+"""JSON documents of the standards, read strictly.
 
 The documents come from registries and archives, so every complaint is a `Corrupt` that names the
 document and the field. JSON `null` counts as an absent field, as it does to every Go program
@@ -8,6 +8,7 @@ that wrote these documents.
 from __future__ import annotations
 
 from onggi.errors import Corrupt, InvalidInput
+from onggi.oci import jsontext
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,29 +24,20 @@ SIZE_LIMIT = 4 << 20
 def parse(data: bytes, kind: str) -> dict[str, Json]:
     """Parse the bytes of a document, one JSON object.
 
-    A key that occurs twice is refused: parsers differ on which of the two counts, so what one
-    tool verified another would run.
-
-    Raises: Corrupt: too large, not JSON, not an object, a repeated key, NaN, or nested too deep.
+    Raises: Corrupt: too large, not JSON, not an object, a repeated key, NaN, nested too deep, or
+        half a surrogate pair, which UTF-8 cannot write back.
     """
-    import json
-
     if len(data) > SIZE_LIMIT:
         raise Corrupt(f"{kind} has {len(data)} bytes, more than the allowed {SIZE_LIMIT}")
     try:
-        value = json.loads(data, object_pairs_hook=_unique, parse_constant=_no_constant)
+        value = jsontext.loads_unique(data)
+        if b"\\ud" in data.lower():
+            jsontext.canonical(value)
     except (ValueError, RecursionError) as error:
         raise Corrupt(f"{kind} is not valid JSON: {error}") from error
     if not isinstance(value, dict):
         raise Corrupt(f"{kind} is not a JSON object")
     return value
-
-
-def canonical(value: Json) -> bytes:
-    """Write JSON in the one form that we write: sorted keys, no spaces, ASCII."""
-    import json
-
-    return json.dumps(value, sort_keys=True, separators=(",", ":")).encode("ascii")
 
 
 def copied(value: Json) -> Json:
@@ -55,19 +47,6 @@ def copied(value: Json) -> Json:
     if isinstance(value, (list, tuple)):
         return [copied(item) for item in value]
     return value
-
-
-def _unique(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
-    fields = dict(pairs)
-    if len(fields) != len(pairs):
-        names = [name for name, _ in pairs]
-        repeated = next(name for name in names if names.count(name) > 1)
-        raise ValueError(f"key {repeated[:80]!r} occurs twice")
-    return fields
-
-
-def _no_constant(name: str) -> Json:
-    raise ValueError(f"{name} is not JSON")
 
 
 class Fields:

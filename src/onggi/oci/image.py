@@ -15,7 +15,8 @@ from onggi.errors import Corrupt, InvalidInput, Unsupported
 from onggi.oci import media_types
 from onggi.oci.descriptor import Descriptor
 from onggi.oci.digest import Digest
-from onggi.oci.document import Fields, canonical, copied, parse
+from onggi.oci.document import Fields, copied, parse
+from onggi.oci.jsontext import canonical
 from onggi.oci.platform import Platform
 
 TYPE_CHECKING = False
