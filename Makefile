@@ -15,7 +15,7 @@ quickstart: ## build a real application, run it limited and isolated, look at it
 
 test: ## every test; root ones too, if you are root (ARGS="-k name" chooses)
 	@scripts/setup --test
-	$(PYTEST) $(ARGS)
+	ONGGI_TEST_ALONE=1 $(PYTEST) $(ARGS)
 
 check: ## formatting, lint and types only
 	@scripts/setup --test

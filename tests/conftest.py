@@ -1,0 +1,104 @@
+"""What every test gets: its requirements checked, its time bounded, its leftovers found."""
+
+import os
+import shutil
+import signal
+import tempfile
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from types import FrameType
+
+import pytest
+
+from support import requirements
+from support.command import Onggi
+from support.leaks import SESSION, Machine, wait_until_clean
+from support.repository import COMMAND
+
+DEFAULT_LIMIT = 120.0
+TOUCHES_THE_MACHINE = ("kernel", "integration", "fault", "differential")
+
+os.environ[SESSION] = uuid.uuid4().hex
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Refuse unknown requirements before anything runs."""
+    for item in items:
+        for marker in item.iter_markers("requires"):
+            for name in marker.args:
+                _known(item, name)
+
+
+def _known(item: pytest.Item, name: str) -> None:
+    try:
+        requirements.is_met(name)
+    except LookupError as error:
+        raise pytest.UsageError(f"{item.nodeid}: {error}") from None
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip, or fail, a test whose requirements are not met."""
+    requirements.check(item)
+
+
+@pytest.fixture(autouse=True)
+def _time_limit(request: pytest.FixtureRequest) -> Iterator[None]:
+    """End a test that hangs, with a traceback of where."""
+    marker = request.node.get_closest_marker("time_limit")
+    limit = marker.args[0] if marker else DEFAULT_LIMIT
+
+    def stop(_number: int, _frame: FrameType | None) -> None:
+        raise TimeoutError(f"the test took longer than {limit} s")
+
+    previous = signal.signal(signal.SIGALRM, stop)
+    signal.setitimer(signal.ITIMER_REAL, limit)
+    yield
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    signal.signal(signal.SIGALRM, previous)
+
+
+@pytest.fixture(autouse=True)
+def _no_leaks(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Find what a test that touches the machine left on it."""
+    if not _touches_the_machine(request.node):
+        yield
+        return
+    before = Machine()
+    yield
+    left = wait_until_clean(before, seconds=5)
+    if left:
+        pytest.fail("the test left behind:\n  " + "\n  ".join(left), pytrace=False)
+
+
+def _touches_the_machine(item: pytest.Item) -> bool:
+    folder = item.path.relative_to(Path(__file__).parent).parts[0]
+    return folder in TOUCHES_THE_MACHINE
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _machine_as_found() -> Iterator[None]:
+    """Hold, at the very end, that the machine is as it was before the first test."""
+    before = Machine()
+    yield
+    left = [line for line in wait_until_clean(before, seconds=5) if "descriptor:" not in line]
+    assert not left, "the tests left behind:\n  " + "\n  ".join(left)
+
+
+@pytest.fixture
+def root_dir() -> Iterator[Path]:
+    """Give a directory for a store, in memory where possible, and remove it afterwards."""
+    memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+    path = Path(tempfile.mkdtemp(prefix="onggi-test-", dir=os.environ.get("TMPDIR", memory)))
+    yield path
+    shutil.rmtree(path)
+
+
+@pytest.fixture
+def onggi(root_dir: Path) -> Iterator[Onggi]:
+    """Give the installed command on a store of its own; all of it is reset afterwards."""
+    if not COMMAND.exists():
+        pytest.fail(f"{COMMAND} is missing: make setup", pytrace=False)
+    command = Onggi(root_dir)
+    yield command
+    command("system", "reset", "--force")

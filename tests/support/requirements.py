@@ -1,0 +1,74 @@
+"""What a test may require of its host, by name, and how each is found out: by trying.
+
+    pytestmark = requires("root", "overlayfs")
+
+A name is one of the host's programs below, `cgroup-CONTROLLER`, or a probe of `onggi.linux.probe`
+without its prefix and with hyphens. Any other name is an error, so that a misspelt requirement
+can't skip a test for ever. ONGGI_TEST_MUST_HAVE names, with commas, what this machine is known
+to have: a test that lacks one of those fails.
+"""
+
+import functools
+import os
+import shutil
+
+import pytest
+
+PROGRAMS = {
+    "buildah": "buildah",
+    "busybox": "busybox",
+    "compiler": "cc",
+    "crun": "crun",
+    "mmdebstrap": "mmdebstrap",
+    "podman": "podman",
+    "runc": "runc",
+    "shellcheck": "shellcheck",
+    "skopeo": "skopeo",
+}
+
+
+def requires(*names: str) -> pytest.MarkDecorator:
+    """Mark a test, a class or a module with what it needs of the host."""
+    return pytest.mark.requires(*names)
+
+
+def must_have() -> frozenset[str]:
+    """Read which requirements this machine has promised to meet."""
+    return frozenset(filter(None, os.environ.get("ONGGI_TEST_MUST_HAVE", "").split(",")))
+
+
+@functools.cache
+def is_met(name: str) -> bool:
+    """Tell whether the host has what a name stands for.
+
+    Raises:
+        LookupError: the name stands for nothing.
+    """
+    if name == "root":
+        return os.geteuid() == 0
+    if name in PROGRAMS:
+        return shutil.which(PROGRAMS[name]) is not None
+    if name.startswith("cgroup-"):
+        return _has_controller(name.removeprefix("cgroup-"))
+    from onggi.linux import probe  # here, because a unit test needs no kernel
+
+    found = getattr(probe, "probe_" + name.replace("-", "_"), None)
+    if found is None:
+        raise LookupError(f"nothing is known by the requirement {name!r}")
+    return bool(found())
+
+
+def _has_controller(name: str) -> bool:
+    from onggi.linux import cgroup
+
+    return any(name in hierarchy.controllers for hierarchy in cgroup.hierarchies())
+
+
+def check(item: pytest.Item) -> None:
+    """Skip a test whose requirements are not met; fail it if they were promised."""
+    wanted = [name for marker in item.iter_markers("requires") for name in marker.args]
+    missing = [name for name in wanted if not is_met(name)]
+    if promised := must_have().intersection(missing):
+        pytest.fail(f"this machine must have: {', '.join(sorted(promised))}", pytrace=False)
+    if missing:
+        pytest.skip(f"needs {', '.join(missing)}")
