@@ -1,0 +1,183 @@
+"""Enter a container through a small sealed program, so that nothing inside can reach ours.
+
+The process that becomes the user's program is, until then, the host's Python interpreter. Were it
+to execute the user's program itself, then ``/proc/self/exe`` as that program, or as a script's
+``#!`` line, would execute the interpreter again, inside, where another process can hold it open
+through /proc and overwrite it on the host (CVE-2019-5736). So the last thing Python does is to
+execute `enter`, a static program of about a kilobyte in a sealed memory file. From then on
+/proc/self/exe is that file: it belongs to this one container and can never change.
+
+How `enter` is called, and why so::
+
+    argv  NAME -- ARGV0 [ARGUMENT...]         what ps shows: `onggi-init -- sleep 100`
+    env   ONGGI_ENTER=[R],[F],[i],PATH ...    its orders; they are removed before PATH is executed
+
+The orders are not in argv, because `enter` stays as process 1 with `i`, and a process can't remove
+words from its own command line. The first entry of that name counts, and a later one is the
+user's own.
+
+- ``R``: the descriptor to report a failure through, as `failure` reads it. The program itself does
+  not inherit it, so that end of file without a report means that the program runs. Without R, a
+  line on standard error.
+- ``F``: a descriptor to read a seccomp filter from, an array of struct sock_filter, which is loaded
+  first. The caller has set no_new_privs, or holds CAP_SYS_ADMIN.
+- ``i``: be an init. A child becomes PATH, as a process group of its own and in the foreground of
+  the terminal, if there is one. `enter` passes signals on to it, reaps whatever becomes a zombie,
+  and ends as that child ended, with 128 + n for signal n.
+- ``PATH`` is executed as it is. On failure `enter` exits with 127 if there is no such file, with
+  126 otherwise.
+
+A shell script can call it the same way, which is how `onggi explain` loads filters.
+
+The sources are beside this file, in assembly, and their bytes are in `programs`, for there is no
+assembler on most hosts. ``tests/unit/test_stub_assembly.py`` compares the two, and writes `programs`
+anew when it is run as a program.
+
+Source: execve(2), execveat(2), memfd_create(2), F_ADD_SEALS in fcntl(2), seccomp(2), pid_namespaces(7);
+what an init does is what tini 0.19 does (src/tini.c).
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+
+from onggi.errors import Unsupported
+from onggi.linux import process
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import NoReturn
+
+ORDERS = b"ONGGI_ENTER"
+REPORT_BYTES = 4
+
+_STAGES = ("execve", "fcntl", "seccomp", "clone", "rt_sigtimedwait")  # STAGE_* in numbers.inc
+
+_MFD_CLOEXEC = 0x1
+_MFD_ALLOW_SEALING = 0x2
+_MFD_EXEC = 0x10  # Since: Linux 6.3; EINVAL before
+_F_SEAL_ALL = 0x1 | 0x2 | 0x4 | 0x8  # SEAL, SHRINK, GROW, WRITE
+_AT_EMPTY_PATH = 0x1000
+
+
+def program(machine: str = "") -> bytes:
+    """Return the program `enter` for `machine`, or for this one.
+
+    Raises: Unsupported: there is none for that machine.
+    """
+    from onggi.runtime.stub import programs
+
+    machine = machine or os.uname().machine
+    try:
+        return bytes.fromhex(programs.PROGRAMS[machine])
+    except KeyError:
+        known = ", ".join(programs.PROGRAMS)
+        raise Unsupported(f"no entry program for machine {machine!r}", hint=known) from None
+
+
+def sealed() -> int:
+    """Make a sealed memory file of `enter`; the caller owns the descriptor (close-on-exec).
+
+    One is made for each container: seals protect the content, but the file's mode could be changed
+    by its owner, and root inside is often that owner.
+
+    Raises: Unsupported: vm.memfd_noexec forbids executable memory files.
+    """
+    content = program()
+    fd = _memory_file()
+    try:
+        os.write(fd, content)
+        process.seal(fd, _F_SEAL_ALL)
+    except BaseException:
+        os.close(fd)
+        raise
+    return fd
+
+
+def _memory_file() -> int:
+    """Ask for an executable file by name, which kernels before 6.3 don't understand."""
+    flags = _MFD_CLOEXEC | _MFD_ALLOW_SEALING
+    try:
+        return process.memfd_create("onggi-enter", flags | _MFD_EXEC)
+    except OSError as error:
+        if error.errno == errno.EINVAL:
+            return process.memfd_create("onggi-enter", flags)
+        if error.errno == errno.EACCES:
+            reason = "this kernel refuses executable memory files"
+            raise Unsupported(reason, hint="set the sysctl vm.memfd_noexec to 0 or 1") from error
+        raise
+
+
+def arguments(argv: Sequence[bytes], *, init: bool = False) -> list[bytes]:
+    """Return the argv of `enter` that makes `argv` the program's."""
+    return [b"onggi-init" if init else b"onggi-enter", b"--", *argv]
+
+
+def environment(
+    path: str | bytes,
+    env: Sequence[bytes],
+    *,
+    report_fd: int = -1,
+    filter_fd: int = -1,
+    init: bool = False,
+) -> list[bytes]:
+    """Return the environment of `enter` that makes it execute `path` with `env`.
+
+    A descriptor of -1 is none.
+    """
+    orders = [_number(report_fd), _number(filter_fd), b"i" if init else b"", os.fsencode(path)]
+    return [ORDERS + b"=" + b",".join(orders), *env]
+
+
+def _number(fd: int) -> bytes:
+    return b"%d" % fd if fd >= 0 else b""
+
+
+def exec_stub(
+    path: str | bytes,
+    argv: Sequence[bytes],
+    env: Sequence[bytes],
+    *,
+    report_fd: int = -1,
+    filter_fd: int = -1,
+    init: bool = False,
+    stub_fd: int = -1,
+) -> NoReturn:
+    """Become `enter`, and through it the program at `path`; return only by raising.
+
+    Descriptors named here are passed on, whether or not they are close-on-exec now; the caller sees
+    to all others. Signal dispositions and the mask are passed on as they are, too.
+
+    Args:
+        path: the program, as the container sees it.
+        argv: its arguments, argv[0] first.
+        env: its environment, entries of the form NAME=value.
+        report_fd: where `enter` reports a failure.
+        filter_fd: where `enter` reads a seccomp filter to load before anything else.
+        init: whether to stay as the program's init.
+        stub_fd: what `sealed` returned, for a caller that can't make it here and now.
+
+    Raises: OSError, Unsupported: `enter` itself could not be made or executed.
+    """
+    program_fd = stub_fd if stub_fd >= 0 else sealed()
+    for fd in (report_fd, filter_fd):
+        if fd >= 0:
+            os.set_inheritable(fd, True)
+    orders = environment(path, env, report_fd=report_fd, filter_fd=filter_fd, init=init)
+    process.execveat(program_fd, b"", arguments(argv, init=init), orders, _AT_EMPTY_PATH)
+    raise AssertionError("execveat returned without an error")
+
+
+def failure(report: bytes, path: str | bytes | None = None) -> OSError:
+    """Say what a report of `enter` says: which call failed, with which errno.
+
+    Only a failed execve is about `path`; the others name their call alone.
+    """
+    code = int.from_bytes(report[:2], "little")
+    call = _STAGES[int.from_bytes(report[2:REPORT_BYTES], "little")]
+    error = OSError(code, os.strerror(code), path if call == "execve" else None)
+    error.syscall = call  # type: ignore[attr-defined]  # as onggi.linux does
+    error.add_note(f"in {call}(2), on the way into the container")
+    return error

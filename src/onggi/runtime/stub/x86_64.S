@@ -1,0 +1,282 @@
+/* enter: the last program of Onggi's that runs before the user's. x86_64; see stub.py beside it.
+ *
+ * Kept throughout: r12 report descriptor, r13 argv, r14 envp, r15 path, rbp stage << 16, bl mode.
+ * The kernel preserves every register but rax, rcx and r11 across syscall.
+ */
+        .intel_syntax noprefix
+        .include "elf.inc"
+
+        .set    READ, 0
+        .set    WRITE, 1
+        .set    CLOSE, 3
+        .set    RT_SIGACTION, 13
+        .set    RT_SIGPROCMASK, 14
+        .set    IOCTL, 16
+        .set    GETPID, 39
+        .set    CLONE, 56
+        .set    EXECVE, 59
+        .set    WAIT4, 61
+        .set    KILL, 62
+        .set    FCNTL, 72
+        .set    SETPGID, 109
+        .set    RT_SIGTIMEDWAIT, 128
+        .set    PRCTL, 157
+        .set    EXIT_GROUP, 231
+        .set    SECCOMP, 317
+        .include "numbers.inc"
+
+        elf_header 62
+
+_start:
+        mov     rax, [rsp]                      /* argc; name, "--", argv0 are the least */
+        cmp     rax, 3
+        jb      misuse
+        lea     r13, [rsp + 8 * 3]              /* argv + 2: the program's own */
+        lea     rbx, [rsp + 8 * rax + 8 * 2]
+        mov     r14, rbx                        /* envp */
+
+find_order:
+        mov     rsi, [rbx]
+        test    rsi, rsi
+        jz      misuse
+        lea     rdi, [rip + key]
+        mov     ecx, offset key_end - key
+        repe    cmpsb
+        je      take_order
+        add     rbx, 8
+        jmp     find_order
+
+take_order:                                     /* out of envp: the program must not see it */
+        mov     rax, [rbx + 8]
+        mov     [rbx], rax
+        add     rbx, 8
+        test    rax, rax
+        jnz     take_order
+        call    number
+        mov     r12d, eax                       /* report descriptor, or -1 */
+        call    number
+        mov     r8d, eax                        /* filter descriptor, or -1 */
+        xor     eax, eax
+        lodsb
+        mov     ebx, eax                        /* mode: 'i' or, when plain, the comma itself */
+        mov     r15, rsi
+        cmp     bl, ','
+        je      hide_report
+        inc     r15
+
+hide_report:                                    /* the program must not inherit it either */
+        test    r12d, r12d
+        js      load_filter
+        mov     ebp, STAGE_REPORT
+        mov     edi, r12d
+        mov     esi, F_SETFD
+        mov     edx, FD_CLOEXEC
+        mov     eax, FCNTL
+        syscall
+        test    eax, eax
+        js      fail
+
+load_filter:
+        test    r8d, r8d
+        js      choose_mode
+        mov     ebp, STAGE_FILTER
+        sub     rsp, FILTER_ROOM + 16           /* struct sock_fprog, then the instructions */
+        mov     edi, r8d
+        lea     rsi, [rsp + 16]
+        mov     edx, FILTER_ROOM
+read_filter:
+        xor     eax, eax                        /* READ */
+        syscall
+        test    rax, rax
+        js      fail
+        jz      filter_is_read
+        add     rsi, rax
+        sub     rdx, rax
+        jmp     read_filter
+filter_is_read:
+        mov     eax, CLOSE
+        syscall
+        lea     rcx, [rsp + 16]
+        sub     rsi, rcx
+        mov     eax, -EINVAL
+        test    sil, 7                          /* half an instruction: the file was cut short */
+        jnz     fail
+        shr     esi, 3
+        mov     [rsp], rsi                      /* .len */
+        mov     [rsp + 8], rcx                  /* .filter */
+        mov     edi, SECCOMP_SET_MODE_FILTER
+        mov     esi, SECCOMP_FILTER_FLAG_SPEC_ALLOW
+        mov     rdx, rsp
+        mov     eax, SECCOMP
+        syscall
+        test    eax, eax
+        js      fail
+        add     rsp, FILTER_ROOM + 16
+
+choose_mode:
+        cmp     bl, 'i'
+        jne     execute
+
+        mov     ebp, STAGE_CLONE
+        mov     edi, PR_SET_NAME                /* else it is the number of our descriptor */
+        lea     rsi, [rip + name]
+        mov     eax, PRCTL
+        syscall
+        push    0                               /* four zero words: struct sigaction, SIG_DFL */
+        push    0
+        push    0
+        push    0
+        mov     edi, SIGCHLD                    /* were it ignored, there would be nothing to reap */
+        mov     rsi, rsp
+        xor     edx, edx
+        mov     r10d, 8
+        mov     eax, RT_SIGACTION
+        syscall
+        push    ~SYNCHRONOUS                    /* [rsp] what is blocked, [rsp + 8] what was */
+        mov     edi, SIG_SETMASK
+        mov     rsi, rsp
+        lea     rdx, [rsp + 8]
+        mov     eax, RT_SIGPROCMASK
+        syscall
+        mov     edi, SIGCHLD
+        xor     esi, esi
+        xor     edx, edx
+        xor     r10d, r10d
+        xor     r8d, r8d
+        mov     eax, CLONE
+        syscall
+        test    eax, eax
+        js      fail
+        jnz     serve
+
+        xor     edi, edi                        /* the child: a process group of its own, */
+        xor     esi, esi
+        mov     eax, SETPGID
+        syscall
+        mov     eax, GETPID
+        syscall
+        mov     [rsp], eax
+        xor     edi, edi                        /* in the foreground if there is a terminal; */
+        mov     esi, TIOCSPGRP                  /* SIGTTOU is still blocked, so it may ask for it */
+        mov     rdx, rsp
+        mov     eax, IOCTL
+        syscall
+        mov     edi, SIG_SETMASK
+        lea     rsi, [rsp + 8]
+        xor     edx, edx
+        mov     r10d, 8
+        mov     eax, RT_SIGPROCMASK
+        syscall
+
+execute:
+        xor     ebp, ebp                        /* STAGE_EXECVE */
+        mov     rdi, r15
+        mov     rsi, r13
+        mov     rdx, r14
+        mov     eax, EXECVE
+        syscall
+
+fail:                                           /* eax = -errno: say stage and errno, and leave */
+        neg     eax
+        or      ebp, eax
+        push    rbp
+        mov     edi, r12d
+        mov     rsi, rsp
+        mov     edx, 4
+        test    edi, edi
+        jns     report
+        mov     edi, 2                          /* nobody listens: a person may be looking */
+        lea     rsi, [rip + refusal]
+        mov     edx, offset refusal_end - refusal
+report:
+        mov     eax, WRITE
+        syscall
+        mov     edi, 126
+        cmp     ebp, ENOENT
+        jne     leave
+        inc     edi
+        jmp     leave
+
+misuse:
+        mov     edi, 2
+        lea     rsi, [rip + usage]
+        mov     edx, offset usage_end - usage
+        mov     eax, WRITE
+        syscall
+        mov     edi, 126
+leave:
+        mov     eax, EXIT_GROUP
+        syscall
+
+serve:                                          /* the parent: r13 the child, r14 how it ended */
+        mov     r13d, eax
+        mov     r14d, -1
+        mov     ebp, STAGE_WAIT
+        mov     edi, r12d
+        mov     r12d, -1
+        mov     eax, CLOSE
+        syscall
+next_signal:
+        mov     rdi, rsp
+        xor     esi, esi
+        xor     edx, edx
+        mov     r10d, 8
+        mov     eax, RT_SIGTIMEDWAIT
+        syscall
+        cmp     eax, SIGCHLD
+        je      reap
+        cmp     eax, SIGTTIN                    /* meant for who uses the terminal, not for us */
+        je      next_signal
+        cmp     eax, SIGTTOU
+        je      next_signal
+        cmp     eax, -EINTR
+        je      next_signal
+        test    eax, eax
+        js      fail
+        mov     edi, r13d
+        mov     esi, eax
+        mov     eax, KILL
+        syscall
+        jmp     next_signal
+reap:
+        mov     edi, -1
+        lea     rsi, [rsp + 16]
+        mov     edx, WNOHANG
+        xor     r10d, r10d
+        mov     eax, WAIT4
+        syscall
+        test    eax, eax
+        jle     none_left
+        cmp     eax, r13d
+        jne     reap
+        mov     r14d, [rsp + 16]
+        jmp     reap
+none_left:
+        test    r14d, r14d
+        js      next_signal
+        mov     edi, r14d
+        and     edi, 0x7f                       /* the signal that ended it, or 0 */
+        jz      exited
+        add     edi, 128
+        jmp     leave
+exited:
+        shr     r14d, 8
+        movzx   edi, r14b
+        jmp     leave
+
+number:                                         /* rsi: digits and a comma -> eax, or -1 if none */
+        or      eax, -1
+1:      movzx   ecx, byte ptr [rsi]
+        inc     rsi
+        sub     ecx, '0'
+        jb      2f                              /* the comma, and the end of the text */
+        cmp     eax, -1
+        jne     3f
+        xor     eax, eax
+3:      imul    eax, eax, 10
+        add     eax, ecx
+        jmp     1b
+2:      ret
+
+        .include "text.inc"
+image_end:
