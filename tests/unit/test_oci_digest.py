@@ -1,0 +1,48 @@
+import hashlib
+
+import pytest
+
+from onggi.oci.digest import Digest, InvalidDigest
+
+HEX = "0123456789abcdef" * 4
+
+
+def test_a_digest_is_its_text() -> None:
+    digest = Digest(f"sha256:{HEX}")
+    assert digest == f"sha256:{HEX}"
+    assert (digest.algorithm, digest.hex, digest.short) == ("sha256", HEX, "0123456789ab")
+
+
+def test_of_bytes() -> None:
+    assert Digest.of(b"onggi").hex == hashlib.sha256(b"onggi").hexdigest()
+    assert Digest.of(b"onggi", "sha512") == "sha512:" + hashlib.sha512(b"onggi").hexdigest()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        HEX,
+        "sha256:",
+        f"sha256:{HEX[:-1]}",
+        f"sha256:{HEX}0",
+        f"sha256:{HEX.upper()}",
+        f"SHA256:{HEX}",
+        f"sha512:{HEX}",
+        f"md5:{HEX}",
+        f"sha256:{HEX[:-1]}/",
+        f"sha256:../../{HEX[6:]}",
+        f"sha256:{HEX[:-1]}\n",
+        f"sha256:{HEX[:-1]}\u0661",
+        f"sha256:{HEX}\n",
+    ],
+)
+def test_refuses_what_is_not_a_digest(text: str) -> None:
+    with pytest.raises(InvalidDigest, match="invalid digest"):
+        Digest(text)
+
+
+def test_a_complaint_is_short() -> None:
+    with pytest.raises(InvalidDigest) as caught:
+        Digest("x" * 100_000)
+    assert len(str(caught.value)) < 300
