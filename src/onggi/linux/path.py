@@ -157,11 +157,11 @@ class Inside:
         """Find the deepest place that exists, and the names still to be made below it."""
         pending = _components(path)
         for _ in range(_MAX_LINKS):
-            place, missing = self._deepest(pending)
-            link = _read_link(place, missing[0]) if missing else None
-            if link is None:
-                return place, missing
-            os.close(place)
+            number, missing = self._deepest(pending)
+            with Fd(number) as place:
+                link = _read_link(place, missing[0]) if missing else None
+                if link is None:
+                    return place.take(), missing
             existing = [] if link.startswith(b"/") else pending[: len(pending) - len(missing)]
             pending = existing + _components(link) + missing[1:]
         raise failure("openat2", path, errno.ELOOP)
@@ -181,14 +181,13 @@ def _components(path: str | bytes) -> list[bytes]:
     return [part for part in path_bytes(path).split(b"/") if part not in (b"", b".")]
 
 
-def _read_link(directory: int, name: bytes) -> bytes | None:
+def _read_link(directory: Fd, name: bytes) -> bytes | None:
     """Read link `name` if it is one: having failed to be followed, it leads to nothing."""
     try:
-        return os.readlink(name, dir_fd=directory)
+        return os.readlink(name, dir_fd=directory.fileno())
     except OSError as error:
         if error.errno in (errno.ENOENT, errno.EINVAL, errno.ENOTDIR):
             return None
-        os.close(directory)
         raise
 
 
