@@ -29,12 +29,12 @@ user's own.
 
 A shell script can call it the same way, which is how `onggi explain` loads filters.
 
-The sources are beside this file, in assembly, and their bytes are in `programs`, for there is no
-assembler on most hosts. ``tests/unit/test_stub_assembly.py`` compares the two, and writes `programs`
-anew when it is run as a program.
+The sources are beside this file, in assembly, and their bytes are in `programs`, for most hosts
+have no assembler. ``tests/unit/test_stub_assembly.py`` compares the two; run as a program, it
+writes `programs` anew.
 
-Source: execve(2), execveat(2), memfd_create(2), F_ADD_SEALS in fcntl(2), seccomp(2), pid_namespaces(7);
-what an init does is what tini 0.19 does (src/tini.c).
+Source: execve(2), execveat(2), memfd_create(2), F_ADD_SEALS in fcntl(2), seccomp(2) and
+pid_namespaces(7); what an init does is what tini 0.19 does (src/tini.c).
 """
 
 from __future__ import annotations
