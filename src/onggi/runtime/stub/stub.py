@@ -55,11 +55,9 @@ REPORT_BYTES = 4
 
 _STAGES = ("execve", "fcntl", "seccomp", "clone", "rt_sigtimedwait")  # STAGE_* in numbers.inc
 
-_MFD_CLOEXEC = 0x1
-_MFD_ALLOW_SEALING = 0x2
-_MFD_EXEC = 0x10  # Since: Linux 6.3; EINVAL before
-_F_SEAL_ALL = 0x1 | 0x2 | 0x4 | 0x8  # SEAL, SHRINK, GROW, WRITE
-_AT_EMPTY_PATH = 0x1000
+_ALL_SEALS = (
+    process.F_SEAL_SEAL | process.F_SEAL_SHRINK | process.F_SEAL_GROW | process.F_SEAL_WRITE
+)
 
 
 def program(machine: str = "") -> bytes:
@@ -89,7 +87,7 @@ def sealed() -> int:
     fd = _memory_file()
     try:
         os.write(fd, content)
-        process.seal(fd, _F_SEAL_ALL)
+        process.seal(fd, _ALL_SEALS)
     except BaseException:
         os.close(fd)
         raise
@@ -98,9 +96,9 @@ def sealed() -> int:
 
 def _memory_file() -> int:
     """Ask for an executable file by name, which kernels before 6.3 don't understand."""
-    flags = _MFD_CLOEXEC | _MFD_ALLOW_SEALING
+    flags = process.MFD_CLOEXEC | process.MFD_ALLOW_SEALING
     try:
-        return process.memfd_create("onggi-enter", flags | _MFD_EXEC)
+        return process.memfd_create("onggi-enter", flags | process.MFD_EXEC)
     except OSError as error:
         if error.errno == errno.EINVAL:
             return process.memfd_create("onggi-enter", flags)
@@ -166,7 +164,7 @@ def exec_stub(
         if fd >= 0:
             os.set_inheritable(fd, True)
     orders = environment(path, env, report_fd=report_fd, filter_fd=filter_fd, init=init)
-    process.execveat(program_fd, b"", arguments(argv, init=init), orders, _AT_EMPTY_PATH)
+    process.execveat(program_fd, b"", arguments(argv, init=init), orders, process.AT_EMPTY_PATH)
     raise AssertionError("execveat returned without an error")
 
 
