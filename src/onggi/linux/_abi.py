@@ -6,7 +6,7 @@ Facts that shape this file, each of them tried:
   binding is therefore made once, by item access, and kept by the module that owns it.
 - Without `argtypes` ctypes passes integers as C int and cuts the rest off silently.
 - ctypes hands a bytes object over as a pointer, so a NUL inside ends the string silently.
-- errno is only kept for us (`use_errno`) if the library was opened so, and only until the next call.
+- errno is kept for us only if the library was opened so (`use_errno`), and until the next call.
 
 No other module of Onggi imports ctypes.
 """

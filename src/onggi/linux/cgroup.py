@@ -22,6 +22,7 @@ from onggi.linux._abi import failure, path_bytes
 from onggi.linux.fd import Fd
 
 _SIGKILL = 9
+_OUTSIDE = frozenset((0,))  # how a process of another PID namespace is listed
 _FIRST_WAIT_SECONDS = 0.001
 _PATIENCE_SECONDS = 2.0
 
@@ -146,7 +147,7 @@ def read_keyed(path: str | bytes) -> dict[str, int]:
 
 
 def write(path: str | bytes, value: str | bytes | int) -> None:
-    """Write `value` to a cgroup file by exactly one write(2).
+    """Write `value` to a cgroup file by one system call, neither more nor less.
 
     The file must exist: nothing is created where no cgroup is mounted.
 
@@ -259,7 +260,7 @@ def _kill_each(path: bytes) -> None:
     try:
         deadline = time.monotonic() + _PATIENCE_SECONDS
         signalled: set[int] = set()
-        while fresh := set(_tree_processes(path)) - signalled:
+        while fresh := set(_tree_processes(path)) - signalled - _OUTSIDE:
             for pid in fresh:
                 _kill_process(pid)
             signalled |= fresh
@@ -278,9 +279,9 @@ def _tree_processes(path: bytes) -> list[int]:
 
 def _kill_process(pid: int) -> None:
     try:
-        os.kill(pid, _SIGKILL) if pid else None
+        os.kill(pid, _SIGKILL)
     except ProcessLookupError:
-        pass  # it ended by itself
+        return  # it ended by itself
 
 
 def _freeze(path: bytes, state: bytes) -> None:

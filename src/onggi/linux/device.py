@@ -43,9 +43,7 @@ def mknod(dirfd: SupportsIndex, name: str | bytes, mode: int, major: int, minor:
         raise failure("mknodat", name, error.errno) from None
 
 
-def verify_device(
-    fd: SupportsIndex, major: int, minor: int, kind: int = stat.S_IFCHR
-) -> None:
+def verify_device(fd: SupportsIndex, major: int, minor: int, kind: int = stat.S_IFCHR) -> None:
     """Return if `fd` (O_PATH too) is open on exactly this device.
 
     Raises: OSError: ENODEV, it is something else.

@@ -1,8 +1,8 @@
-"""Reading /proc/PID/mountinfo.
+r"""Reading /proc/PID/mountinfo.
 
-A line is `ID parent major:minor root mount-point options [optional ...] - type source super-options`.
-Blank, tab, newline, backslash and # stand as octal escapes (\\040 ...); the optional fields are any
-number, up to a lone dash; a source may be empty.
+A line holds, between single blanks: ID, parent's ID, major:minor, root, mount point, options, any
+number of optional fields, a lone dash, type, source, the superblock's options. Blank, tab, newline
+and backslash (and # in a source) stand as octal escapes such as \040; a source may be empty.
 
 Source: proc_pid_mountinfo(5); the kernel's fs/proc_namespace.c, show_mountinfo.
 """
@@ -35,7 +35,7 @@ class MountInfo:
     def __init__(
         self,
         *,
-        id: int,
+        id: int,  # noqa: A002  # the name it has in the manual
         parent: int,
         major: int,
         minor: int,

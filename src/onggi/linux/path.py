@@ -204,11 +204,11 @@ def _make(make: Callable[..., None], parent: Fd, name: bytes, mode: int, flags: 
     """Make `name` in `parent` unless it is there, and open it without following any link."""
     if name == b"..":  # above something that does not exist: nothing is there to go up from
         raise failure("openat2", name, errno.ENOENT)
+    resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS
     try:
         make(name, mode, dir_fd=parent.fileno())
-    except FileExistsError:
-        pass  # made by somebody else meanwhile; what it is shows when it is opened
-    resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS
+    except FileExistsError:  # made by somebody else meanwhile: opening shows what it is
+        return Fd(openat2(parent, name, flags, 0, resolve))
     return Fd(openat2(parent, name, flags, 0, resolve))
 
 

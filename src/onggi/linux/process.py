@@ -275,13 +275,19 @@ def getrlimit(resource: int, pid: int = 0) -> tuple[int, int]:
 
 
 def sethostname(name: str | bytes) -> None:
-    """Name the caller's UTS namespace; at most 64 bytes, else EINVAL. Source: sethostname(2)."""
+    """Name the caller's UTS namespace; at most 64 bytes, else EINVAL.
+
+    Source: sethostname(2).
+    """
     encoded = text_bytes(name)
     check(_sethostname(encoded, len(encoded)), "sethostname")
 
 
 def setdomainname(name: str | bytes) -> None:
-    """Set the NIS domain name of the UTS namespace; at most 64 bytes. Source: setdomainname(2)."""
+    """Set the NIS domain name of the UTS namespace; at most 64 bytes, else EINVAL.
+
+    Source: setdomainname(2).
+    """
     encoded = text_bytes(name)
     check(_setdomainname(encoded, len(encoded)), "setdomainname")
 

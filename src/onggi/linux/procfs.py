@@ -87,7 +87,7 @@ def open_file(proc_fd: SupportsIndex, relative: str | bytes, flags: int) -> int:
 
 
 def write(proc_fd: SupportsIndex, relative: str | bytes, data: str | bytes) -> None:
-    """Write `data` to a file of procfs, whole, by one write(2).
+    """Write `data` to a file of procfs, whole, by one system call.
 
     procfs takes what one call brings as one value, so it is never split.
 

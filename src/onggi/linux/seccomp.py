@@ -1,8 +1,8 @@
 """Loading seccomp filters: programs in classic BPF that judge every system call.
 
 A filter sees struct seccomp_data, 64 bytes: the number, the architecture, the instruction pointer
-and six 64-bit arguments in the machine's byte order. Filters add up: the strictest answer wins, and
-none can be taken away again. What an argument points to can't be judged, as it may change meanwhile.
+and six 64-bit arguments in the machine's byte order. Filters add up: the strictest answer wins,
+and none can be taken away again. What an argument points to can't be judged: it may change.
 
 Source: seccomp(2); Documentation/userspace-api/seccomp_filter.rst.
 """

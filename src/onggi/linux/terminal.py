@@ -1,8 +1,8 @@
 """Pseudo-terminals and terminal settings, by ioctl.
 
-The standard library's `pty` and `tty` open by path and import much; a container's terminal must come
-from the container's own devpts, reached by descriptor, and its other end must be opened without a
-path the container could have changed (TIOCGPTPEER).
+The standard library's `pty` and `tty` open by path and import much; a container's terminal must
+come from the container's own devpts, reached by descriptor, and its other end must be opened
+without a path the container could have changed (TIOCGPTPEER).
 
 The numbers are asm-generic's, which x86 and ARM use. Source: ioctl_tty(2), pts(4).
 """
