@@ -25,7 +25,7 @@ check: ## formatting, lint and types only
 
 bench: ## every figure that the README quotes, beside Debian's podman and crun (root)
 	@scripts/setup --bench
-	@.venv/bin/python -m bench
+	@scripts/bench
 
 reference: ## write docs/reference/ anew from the commands' own --help
 	@scripts/setup
