@@ -1,0 +1,120 @@
+"""What one build is asked to do."""
+
+from __future__ import annotations
+
+from onggi.errors import InvalidInput, Unsupported
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+STDIN = "-"
+_NETWORKS = ("default", "host", "none")
+
+
+class Secret:
+    """A secret that RUN steps may ask for: from a file, or from a variable of our environment."""
+
+    __slots__ = ("env", "file", "id")
+
+    def __init__(self, id: str, *, file: str = "", env: str = "") -> None:  # noqa: A002  # Docker's word
+        self.id = id
+        self.file = file
+        self.env = env
+
+    @classmethod
+    def parse(cls, text: str) -> Secret:
+        """Read ``id=NAME[,src=FILE|,env=VARIABLE][,type=file|env]``.
+
+        Without either, the variable of that name counts if it is set, else the file.
+
+        Raises: InvalidInput
+        """
+        said: dict[str, str] = {}
+        for field in text.split(","):
+            key, equals, value = field.partition("=")
+            key = {"src": "source"}.get(key.strip().lower(), key.strip().lower())
+            if not equals or key not in ("id", "source", "env", "type"):
+                raise InvalidInput(
+                    f"invalid secret field {field!r}", hint="expected id=NAME,src=FILE or env=NAME"
+                )
+            said[key] = value
+        return cls._of(said, text)
+
+    @classmethod
+    def _of(cls, said: dict[str, str], text: str) -> Secret:
+        kind = said.get("type", "")
+        if kind not in ("", "file", "env"):
+            raise InvalidInput(f"unsupported secret type {kind!r}", hint="file or env")
+        if not said.get("id"):
+            raise InvalidInput(f"secret {text!r} has no id")
+        env, file = said.get("env", ""), said.get("source", "")
+        if kind == "env" and file:
+            env, file = file, ""
+        if env and file:
+            raise InvalidInput(f"secret {text!r} names both a file and a variable")
+        return cls(said["id"], file=file, env=env)
+
+
+class BuildOptions:
+    """What ``onggi build`` was told.
+
+    Attributes:
+        context: a directory, or `-` for none (then standard input is the Dockerfile).
+        dockerfile: its path, `-` for standard input, empty for ``Dockerfile`` in the context.
+        tags: names for the image, as users write them. target: a stage, empty for the last.
+        build_args: by name. labels: put on the image. secrets: by id, for RUN to ask for.
+        no_cache: every step is run anew. network: for RUN steps: default, host or none.
+        platform: refused unless it is this machine's. pull: refused while there is no registry.
+        stdin: the bytes of standard input, where it is the Dockerfile.
+    """
+
+    __slots__ = (
+        "build_args",
+        "context",
+        "dockerfile",
+        "labels",
+        "network",
+        "no_cache",
+        "platform",
+        "pull",
+        "secrets",
+        "stdin",
+        "tags",
+        "target",
+    )
+
+    def __init__(
+        self,
+        *,
+        context: str,
+        dockerfile: str = "",
+        tags: Sequence[str] = (),
+        target: str = "",
+        build_args: Mapping[str, str] | None = None,
+        labels: Mapping[str, str] | None = None,
+        secrets: Sequence[Secret] = (),
+        no_cache: bool = False,
+        network: str = "default",
+        platform: str = "",
+        pull: bool = False,
+        stdin: bytes = b"",
+    ) -> None:
+        if network not in _NETWORKS:
+            raise InvalidInput(f"network {network!r} is unsupported", hint=", ".join(_NETWORKS))
+        if pull:
+            raise Unsupported(
+                "images cannot be pulled yet", hint="leave out --pull to build on local images"
+            )
+        self.context = context
+        self.dockerfile = dockerfile
+        self.tags = tuple(tags)
+        self.target = target
+        self.build_args = dict(build_args or {})
+        self.labels = dict(labels or {})
+        self.secrets = {secret.id: secret for secret in secrets}
+        self.no_cache = no_cache
+        self.network = network
+        self.platform = platform
+        self.pull = pull
+        self.stdin = stdin
