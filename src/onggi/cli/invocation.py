@@ -1,0 +1,86 @@
+"""One call of the command line: where its state lies, and what every command needs of it."""
+
+from __future__ import annotations
+
+import sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from types import TracebackType
+    from typing import Self
+
+    from onggi import Engine
+
+
+class Invocation:
+    """What was said before the command, and the engine, opened at first use.
+
+    A context manager, which closes the engine if one was opened.
+    """
+
+    __slots__ = ("_engine", "debug", "root", "spelled")
+
+    def __init__(self, *, root: str | None, debug: bool, spelled: str = "onggi") -> None:
+        self.root = root
+        self.debug = debug
+        self.spelled = spelled
+        self._engine: Engine | None = None
+
+    @property
+    def engine(self) -> Engine:
+        """The engine on `--root`; commands that refuse their words early never open it."""
+        if self._engine is None:
+            import onggi
+
+            self._engine = onggi.Engine(self.root)
+        return self._engine
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._engine is not None:
+            self._engine.close()
+
+    def complain(self, error: BaseException) -> None:
+        """Say on standard error, in one line, what went wrong."""
+        if self.debug:
+            import traceback
+
+            traceback.print_exception(error)
+        sys.stdout.flush()
+        print(f"onggi: {sentence(error)}", file=sys.stderr)
+
+    def each(self, names: Iterable[str], act: Callable[[str], object]) -> int:
+        """Do `act` to every name, whatever happens to the others.
+
+        Returns 0, or 1 when something was refused; each refusal has been complained of.
+        """
+        from onggi.errors import OnggiError
+
+        code = 0
+        for name in names:
+            try:
+                act(name)
+            except (OnggiError, OSError) as error:
+                self.complain(error)
+                code = 1
+        return code
+
+
+def sentence(error: BaseException) -> str:
+    """An error as one line for people."""
+    if isinstance(error, OSError) and error.strerror:
+        where = f": {_printable(error.filename)}" if error.filename is not None else ""
+        return f"{error.strerror.lower()}{where}"
+    return " ".join(str(error).split("\n")) or type(error).__name__
+
+
+def _printable(name: object) -> str:
+    return name.decode(errors="replace") if isinstance(name, bytes) else str(name)

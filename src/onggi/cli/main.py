@@ -1,0 +1,167 @@
+"""The entry: find the command, let it work, and turn what happened into an exit code.
+
+Exit codes are Docker's: 125 when the words are wrong or `run` could not make its container, 126
+and 127 when the program could not be executed or found, 128+n for a signal, 1 for the rest.
+
+Source: docs.docker.com/engine/containers/run, "Exit status".
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from onggi import __version__
+from onggi.cli.invocation import Invocation
+from onggi.cli.options import Command, Given, Section, Switch, Text, UsageError, parse
+from onggi.cli.table import COMMANDS, MANAGEMENT, find
+from onggi.errors import OnggiError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Protocol
+
+    class CommandModule(Protocol):
+        """What every module that the table names holds."""
+
+        COMMAND: Command
+
+        def execute(self, given: Given, invocation: Invocation) -> int: ...
+
+
+INTERRUPTED = 128 + 2
+BROKEN_PIPE = 128 + 13
+
+COMMAND = Command(
+    arguments="COMMAND [ARG...]",
+    most=None,
+    interspersed=False,
+    description="A complete container engine: package, isolate, guarantee.",
+    sections=(
+        Section(
+            "Options before the command",
+            Text("root", "", "DIR", "Keep everything below DIR, not below /var/lib/onggi"),
+            Switch("debug", "D", "Print a Python traceback with every error"),
+            Switch("version", "v", "Print the version"),
+        ),
+    ),
+)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command line and return its exit code; nothing is raised but bugs of the reporter."""
+    words = sys.argv[1:] if argv is None else argv
+    _speak_utf8()
+    try:
+        code = _run(words)
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        _abandon_output()
+        return BROKEN_PIPE
+    return code
+
+
+def _speak_utf8() -> None:
+    """Print file names as the bytes they are, whatever the locale."""
+    for stream in (sys.stdout, sys.stderr):
+        # A test or an embedding program may have put something simpler in its place.
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(encoding="utf-8", errors="surrogateescape")
+
+
+def _abandon_output() -> None:
+    """Let the interpreter's last flush go nowhere: the reader of our output has left."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)
+
+
+def _run(words: list[str]) -> int:
+    try:
+        given = parse(COMMAND, "onggi", words)
+    except UsageError as error:
+        Invocation(root=None, debug=False).complain(error)
+        return error.exit_code
+    with Invocation(root=given.text("root"), debug=given.on("debug")) as invocation:
+        return _guarded(given, invocation)
+
+
+def _guarded(given: Given, invocation: Invocation) -> int:
+    """Do what was asked, and answer for every failure."""
+    failure = 1
+    try:
+        if given.on("version"):
+            print(f"Onggi version {__version__}")
+            return 0
+        name = find(given.arguments)
+        if given.on("help") or name is None:
+            return _explain_usage(given.arguments)
+        invocation.spelled = f"onggi {name}"
+        module = load(name)
+        failure = module.COMMAND.failure
+        return _command(module, name, given.arguments, invocation)
+    except OnggiError as error:
+        invocation.complain(error)
+        return _exit_code(error, failure)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        invocation.complain(error)
+        return failure
+    except Exception as error:  # noqa: BLE001  the edge: a bug is reported, not dumped on people
+        _report_bug(error, invocation)
+        return failure
+
+
+def _command(module: CommandModule, name: str, words: list[str], invocation: Invocation) -> int:
+    typed = words[len(name.split()) :]
+    given = parse(module.COMMAND, invocation.spelled, [*COMMANDS[name].preset, *typed])
+    if given.on("help"):
+        from onggi.cli.help import command_help
+
+        print(command_help(name, module.COMMAND))
+        return 0
+    return module.execute(given, invocation)
+
+
+def load(name: str) -> CommandModule:
+    """Import the module of the command spelled `name`."""
+    path = f"onggi.cli.{COMMANDS[name].module}"
+    __import__(path)
+    module: CommandModule = sys.modules[path]  # type: ignore[assignment]
+    return module
+
+
+def _exit_code(error: OnggiError, failure: int) -> int:
+    """The words' own refusals and 126/127 stand; else it is the command that decides."""
+    if isinstance(error, UsageError) or error.exit_code > 125:
+        return error.exit_code
+    return failure
+
+
+def _explain_usage(words: list[str]) -> int:
+    """`onggi`, `onggi help [COMMAND]`, `onggi container`, or a command that does not exist."""
+    from onggi.cli import help as texts
+
+    asked = words[1:] if words[:1] == ["help"] else words
+    name = find(asked)
+    if name is not None:
+        print(texts.command_help(name, load(name).COMMAND))
+    elif not asked:
+        print(texts.top_help(COMMAND))
+    elif asked[0] in MANAGEMENT and len(asked) == 1:
+        print(texts.management_help(asked[0]))
+    else:
+        raise texts.UnknownCommand(asked)
+    return 0
+
+
+def _report_bug(error: Exception, invocation: Invocation) -> None:
+    from onggi.cli.invocation import sentence
+
+    hint = "" if invocation.debug else "; --debug before the command shows where"
+    invocation.complain(
+        OnggiError(f"this is a bug of ours: {type(error).__name__}: {sentence(error)}{hint}")
+    )

@@ -1,0 +1,133 @@
+"""`onggi ps`."""
+
+from __future__ import annotations
+
+from onggi.cli import pairs
+from onggi.cli.options import Command, Section, Switch, Texts, Whole
+from onggi.cli.output import human
+from onggi.cli.output.columns import short_id, shortened
+from onggi.cli.output.listing import (
+    FORMAT,
+    Field,
+    Listing,
+    number_of,
+    pairs_of,
+    text_of,
+    texts_of,
+)
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from onggi.cli.invocation import Invocation
+    from onggi.cli.options import Given
+    from onggi.cli.output.listing import Record
+
+COMMAND = Command(
+    description="Lists the containers that run; with -a also those that have ended, which keep "
+    "their file system and their log until they are removed.",
+    sections=(
+        Section(
+            "Options",
+            Switch("all", "a", "List containers in every state"),
+            Texts(
+                "filter",
+                "f",
+                "NAME=VALUE",
+                "Only those with this status, name, id, label, ancestor (image) or exited (code)",
+            ),
+            FORMAT,
+            Whole("last", "n", "NUMBER", "The last containers made, in every state"),
+            Switch("latest", "l", "The last container made, in every state"),
+            Switch("no-trunc", "", "Print whole IDs and commands"),
+            Switch("quiet", "q", "Print IDs only"),
+            Switch("size", "s", "Print how much each wrote"),
+        ),
+    ),
+    examples=(
+        ("onggi ps -a -f status=exited", "those that have ended"),
+        ("onggi ps --format 'table {{.Names}}\\t{{.Status}}'", "columns of your choice"),
+        ("onggi rm $(onggi ps -aq)", "remove all that do not run"),
+    ),
+)
+
+SHOWN = ("ID", "Image", "Command", "RunningFor", "Status", "Ports", "Names")
+
+
+def execute(given: Given, invocation: Invocation) -> int:
+    """Print the containers."""
+    records = _records(given, invocation)
+    whole = given.on("no-trunc")
+    if given.on("quiet") and not given.text("format"):
+        lines = [_identity(record, whole) for record in records]
+    else:
+        shown = (*SHOWN, "Size") if given.on("size") else SHOWN
+        lines = _listing(whole).lines(records, given.text("format"), shown)
+    print("".join(f"{line}\n" for line in lines), end="")
+    return 0
+
+
+def _records(given: Given, invocation: Invocation) -> list[Record]:
+    last = 1 if given.on("latest") else given.number("last")
+    conditions = pairs.filters(given.texts("filter"))
+    # A condition on the state, or a number of the last ones, speaks of every state, as in Docker.
+    everything = given.on("all") or last is not None or bool({"status", "exited"} & set(conditions))
+    found = invocation.engine.containers.list(all=everything, filters=conditions)
+    records = [container.summary(size=given.on("size")) for container in found]
+    records.sort(key=lambda record: number_of(record, "Created"), reverse=True)
+    return records if last is None or last < 0 else records[:last]
+
+
+def _listing(whole: bool) -> Listing:
+    now = human.now()
+    return Listing(
+        (
+            Field("ID", "CONTAINER ID", lambda one: _identity(one, whole)),
+            Field("Names", "NAMES", _names),
+            Field("Image", "IMAGE", text_of("Image")),
+            Field("Command", "COMMAND", lambda one: _command(one, whole)),
+            Field(
+                "CreatedAt", "CREATED AT", lambda one: human.local_time(number_of(one, "Created"))
+            ),
+            Field("RunningFor", "CREATED", lambda one: human.ago(number_of(one, "Created"), now)),
+            Field("Ports", "PORTS", lambda _one: ""),
+            Field("State", "STATE", text_of("State")),
+            Field("Status", "STATUS", text_of("Status")),
+            Field("Size", "SIZE", _size),
+            Field("Labels", "LABELS", lambda one: pairs_of(one, "Labels")),
+            Field("Mounts", "MOUNTS", _mounts),
+            Field("Networks", "NETWORKS", _network),
+        ),
+        SHOWN,
+    )
+
+
+def _identity(record: Record, whole: bool) -> str:
+    identity = str(record["Id"])
+    return identity if whole else short_id(identity)
+
+
+def _names(record: Record) -> str:
+    return ",".join(name.removeprefix("/") for name in texts_of(record, "Names"))
+
+
+def _command(record: Record, whole: bool) -> str:
+    command = str(record.get("Command") or "")
+    escaped = command.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    return f'"{escaped if whole else shortened(escaped, 20)}"'
+
+
+def _size(record: Record) -> str:
+    written, root = number_of(record, "SizeRw"), number_of(record, "SizeRootFs")
+    text = human.size(written)
+    return f"{text} (virtual {human.size(root)})" if root else text
+
+
+def _mounts(record: Record) -> str:
+    found = record.get("Mounts")
+    mounts = found if isinstance(found, list) else []
+    return ",".join(str(mount.get("Name") or mount.get("Source") or "") for mount in mounts)
+
+
+def _network(record: Record) -> str:
+    host = record.get("HostConfig")
+    return str(host.get("NetworkMode") or "") if isinstance(host, dict) else ""

@@ -1,0 +1,191 @@
+"""`onggi run`."""
+
+from __future__ import annotations
+
+import os
+
+from onggi.cli import attached, mounts, pairs
+from onggi.cli.options import Command, Section, Switch, Text, Texts, UsageError, Whole
+from onggi.engine.options import ContainerOptions
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from onggi.cli.invocation import Invocation
+    from onggi.cli.options import Given
+
+PROCESS = Section(
+    "What runs",
+    Switch("detach", "d", "Run in the background and print the container's ID"),
+    Switch("interactive", "i", "Pass our input on to the program"),
+    Switch("tty", "t", "Give the program a terminal"),
+    Switch("rm", "", "Remove the container when it ends"),
+    Text("name", "", "NAME", "Name the container; without, it gets a name of two words"),
+    Text("cidfile", "", "FILE", "Write the container's ID to a new file"),
+    Texts("env", "e", "NAME[=VALUE]", "Set an environment variable; a NAME alone is copied"),
+    Texts("env-file", "", "FILE", "Set environment variables from a file, one a line"),
+    Text("workdir", "w", "DIR", "Start in this directory of the container"),
+    Text("user", "u", "USER[:GROUP]", "Be this user, by name or number"),
+    Texts("group-add", "", "GROUP", "Be in this group too"),
+    Text("entrypoint", "", "PROGRAM", "Run this instead of the image's entry point"),
+    Switch("init", "", "Put a small init before the program, which reaps and forwards signals"),
+    Text("stop-signal", "", "SIGNAL", "What `onggi stop` sends first"),
+    Whole("stop-timeout", "", "SECONDS", "How long `onggi stop` waits before it kills"),
+    Switch("sig-proxy", "", "Pass the signals we get on to the program", on=True),
+    Texts("label", "l", "NAME[=VALUE]", "Attach a label to the container"),
+    Switch("explain", "", "Run nothing: print the shell script that would make the container"),
+)
+FILES = Section(
+    "What it sees of the file system",
+    Texts("volume", "v", "SOURCE:DIR[:ro]", "Mount a host directory or a named volume at DIR"),
+    Texts(
+        "mount", "", "KEY=VALUE,...", "The same in words: type=bind|volume|tmpfs, source, target"
+    ),
+    Texts("tmpfs", "", "DIR[:OPTIONS]", "Mount memory at DIR, as in /run:size=64m"),
+    Switch("read-only", "", "Make the container's root read-only"),
+    Text("shm-size", "", "BYTES", "Size of /dev/shm, 64m when not given"),
+    Texts("device", "", "DEVICE[:PATH[:rwm]]", "Let it use a device of the host"),
+)
+ISOLATION = Section(
+    "How it is isolated",
+    Text("network", "", "MODE", '"none": loopback only; "host": the host\'s own network'),
+    Text("hostname", "h", "NAME", "The container's host name"),
+    Text("domainname", "", "NAME", "The container's NIS domain name"),
+    Text("userns", "", "MODE", '"host": root is root; "auto": its users are nobody on the host'),
+    Texts("cap-add", "", "CAPABILITY", "Let it keep a capability, or ALL"),
+    Texts("cap-drop", "", "CAPABILITY", "Take a capability away, or ALL"),
+    Texts("security-opt", "", "OPTION", "no-new-privileges or seccomp=unconfined"),
+    Switch("privileged", "", "All capabilities and devices, no filter: as good as the host's root"),
+)
+RESOURCES = Section(
+    "What it may use",
+    Text("cpus", "", "NUMBER", "Processors' worth of time, as in 0.5"),
+    Text("cpu-shares", "c", "WEIGHT", "Its share when processors are short; 1024 is usual"),
+    Text("cpu-period", "", "MICROSECONDS", "The period that --cpu-quota is for"),
+    Text("cpu-quota", "", "MICROSECONDS", "Processor time in each period"),
+    Text("cpuset-cpus", "", "LIST", "Run on these processors only, as in 0-3 or 0,2"),
+    Text("cpuset-mems", "", "LIST", "Use memory of these NUMA nodes only"),
+    Text("memory", "m", "BYTES", "Most memory; beyond it the kernel kills (128m, 2g)"),
+    Text("memory-reservation", "", "BYTES", "Memory it keeps when the host runs short"),
+    Text("memory-swap", "", "BYTES", "Most memory and swap together; -1: unlimited swap"),
+    Text("pids-limit", "", "NUMBER", "Most processes and threads; -1: unlimited"),
+    Text("blkio-weight", "", "WEIGHT", "Its share of disk time, 10 to 1000"),
+    Texts("device-read-bps", "", "DEVICE:RATE", "Most bytes read a second, as in /dev/sda:1mb"),
+    Texts("device-write-bps", "", "DEVICE:RATE", "Most bytes written a second"),
+    Texts("device-read-iops", "", "DEVICE:RATE", "Most reads a second"),
+    Texts("device-write-iops", "", "DEVICE:RATE", "Most writes a second"),
+    Texts("ulimit", "", "NAME=SOFT[:HARD]", "Set a resource limit, as in nofile=1024:2048"),
+    Text("oom-score-adj", "", "NUMBER", "Likelier (1000) or unlikelier (-1000) killed for memory"),
+    Text("cgroup-parent", "", "CGROUP", "Make its control groups below this one"),
+)
+COMMAND = Command(
+    arguments="IMAGE [COMMAND] [ARG...]",
+    least=1,
+    most=None,
+    interspersed=False,
+    failure=125,
+    description="Makes a container from IMAGE and runs COMMAND, or what the image says, in it. The "
+    "image's layers are read-only and shared; what the program writes goes to a layer of its own. "
+    "The host makes the container's control groups and sets their numbers before the program "
+    "runs a single instruction.\n\n"
+    "The exit code is the program's: 128+n when signal n ended it, 126 when it cannot be "
+    "executed, 127 when it is not there, and 125 when no container could be made.",
+    sections=(PROCESS, FILES, ISOLATION, RESOURCES),
+    examples=(
+        ("onggi run --rm -it debian:bookworm bash", "a shell, gone without a trace afterwards"),
+        (
+            "onggi run -d --name web --cpus 0.5 -m 128m guestbook",
+            "a service with half a processor and 128 MiB",
+        ),
+        ("onggi run --rm -v $PWD:/src:ro -w /src busybox ls", "look at the host's files, no more"),
+        ("onggi run --explain --rm busybox true | less", "read what would be done, as a script"),
+    ),
+)
+
+# Options whose values go to the engine as they were written, under the same names.
+LIMITS = (
+    "shm-size",
+    *(option.name for option in RESOURCES.options if option.name != "cgroup-parent"),
+)
+
+
+def execute(given: Given, invocation: Invocation) -> int:
+    """Run a container and return its program's exit code, or 0 once it runs in the background."""
+    options = container_options(given)
+    if given.on("explain"):
+        print(invocation.engine.explain(options), end="")
+        return 0
+    cidfile = given.text("cidfile")
+    if cidfile:
+        _refuse_existing(cidfile)
+    if options.detach:
+        container = invocation.engine.containers.run(options).container
+        _write_id(cidfile, container.id)
+        print(container.id)
+        return 0
+    streams = attached.streams(interactive=options.interactive, tty=options.tty)
+    session = invocation.engine.containers.run(options, streams=streams)
+    _write_id(cidfile, session.container.id)
+    return attached.follow(
+        session, interactive=options.interactive, tty=options.tty, forward=given.on("sig-proxy")
+    )
+
+
+def container_options(given: Given) -> ContainerOptions:
+    """Return what was asked for as the engine takes it; only spelling is checked here."""
+    image, *command = given.arguments
+    entrypoint = given.text("entrypoint")
+    long_mounts = given.texts("mount")
+    return ContainerOptions(
+        image=image,
+        command=command,
+        name=given.text("name") or "",
+        # An empty one takes the image's away, and puts nothing in its place.
+        entrypoint=None if entrypoint is None else [entrypoint] if entrypoint else [],
+        env=pairs.environment(given),
+        workdir=given.text("workdir") or "",
+        user=given.text("user") or "",
+        hostname=given.text("hostname") or "",
+        domainname=given.text("domainname") or "",
+        network=given.text("network") or "none",
+        volumes=given.texts("volume"),
+        mounts=[mounts.mount(raw) for raw in long_mounts if not mounts.is_tmpfs(raw)],
+        tmpfs=given.texts("tmpfs")
+        + [mounts.tmpfs(raw) for raw in long_mounts if mounts.is_tmpfs(raw)],
+        tty=given.on("tty"),
+        interactive=given.on("interactive"),
+        detach=given.on("detach"),
+        remove=given.on("rm"),
+        init=given.on("init"),
+        read_only=given.on("read-only"),
+        privileged=given.on("privileged"),
+        cap_add=given.texts("cap-add"),
+        cap_drop=given.texts("cap-drop"),
+        security_opt=given.texts("security-opt"),
+        userns=given.text("userns") or "host",
+        labels=pairs.labels(given.texts("label")),
+        stop_signal=given.text("stop-signal") or "",
+        stop_timeout=given.number("stop-timeout"),
+        group_add=given.texts("group-add"),
+        devices=given.texts("device"),
+        limits=_limits(given),
+        cgroup_parent=given.text("cgroup-parent") or "",
+    )
+
+
+def _limits(given: Given) -> dict[str, object]:
+    wanted = {name: given.words.get(name) or given.lists.get(name) for name in LIMITS}
+    return {name: value for name, value in wanted.items() if value}
+
+
+def _refuse_existing(cidfile: str) -> None:
+    if os.path.lexists(cidfile):
+        raise UsageError(
+            f"container ID file {cidfile} exists already",
+            hint="its container may be running; remove the file if it is not",
+        )
+
+
+def _write_id(cidfile: str | None, identity: str) -> None:
+    if cidfile:
+        with open(cidfile, "x", encoding="ascii") as file:
+            file.write(identity)

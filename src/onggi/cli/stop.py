@@ -1,0 +1,42 @@
+"""`onggi stop`."""
+
+from __future__ import annotations
+
+from onggi.cli.options import Command, Section, Text, Whole
+from onggi.cli.signal_names import signal_number
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from onggi.cli.invocation import Invocation
+    from onggi.cli.options import Given
+
+COMMAND = Command(
+    arguments="CONTAINER [CONTAINER...]",
+    least=1,
+    most=None,
+    description="Asks a container's program to end, with the image's stop signal or SIGTERM, and "
+    "kills it when it has not ended in time. Stopping a container that has ended is no error.",
+    sections=(
+        Section(
+            "Options",
+            Text("signal", "s", "SIGNAL", "Send this signal first"),
+            Whole("timeout", "t", "SECONDS", "Wait so long before killing; 10 when nobody said"),
+            Whole("time", "", "SECONDS", "The same, as older Docker spells it"),
+        ),
+    ),
+    examples=(("onggi stop -t 30 web", "give it half a minute"),),
+)
+
+
+def execute(given: Given, invocation: Invocation) -> int:
+    """Stop containers, and print the name of each that stopped."""
+    raw = given.text("signal")
+    first = signal_number(raw) if raw else None
+    seconds = given.number("timeout")
+    seconds = given.number("time") if seconds is None else seconds
+
+    def stop(name: str) -> None:
+        invocation.engine.containers.get(name).stop(timeout=seconds, signal=first)
+        print(name, flush=True)
+
+    return invocation.each(given.arguments, stop)
