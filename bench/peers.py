@@ -15,7 +15,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from harness import Contender, command
-
 from onggi.linux import namespace, process
 
 V2_BESIDE_V1 = Path("/sys/fs/cgroup/unified")
