@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import errno
 
-from onggi.errors import Conflict, Unsupported
+from onggi.errors import Conflict, InvalidInput, Unsupported
 from onggi.linux import cgroup
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from onggi.resources.layout import Enable, Inherit, Make
     from onggi.resources.setting import Setting
+
+# A value out of range, beyond what the parent has, or for a device that is not there.
+_REFUSALS = (errno.EINVAL, errno.ERANGE, errno.ENODEV, errno.ENXIO)
 
 
 def make(step: Make) -> None:
@@ -79,10 +82,17 @@ def write(setting: Setting, directory: str) -> None:
 
     Raises:
         Unsupported: the kernel has no such file, and the setting is not optional.
-        OSError: the controller refuses the value; the error names the file and the value.
+        InvalidInput: the controller refuses the value.
+        OSError: the file cannot be written; the error names it and the value.
     """
     try:
         cgroup.write(f"{directory}/{setting.file}", setting.value)
     except FileNotFoundError as error:
         if not setting.optional:
             raise Unsupported(f"this kernel has no {setting.file} in {directory}") from error
+    except OSError as error:
+        if error.errno not in _REFUSALS:
+            raise
+        raise InvalidInput(
+            f"the kernel refuses '{setting.value}' for {setting.file}: {error.strerror}"
+        ) from error

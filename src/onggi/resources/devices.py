@@ -111,6 +111,18 @@ def _parse(rule: Json) -> list[Rule]:
     ]
 
 
+def device_hierarchy(hierarchies: Sequence[Hierarchy]) -> Hierarchy:
+    """Return where device rules go: v1's devices controller, else v2, which always has programs.
+
+    Raises: Unsupported: neither is mounted.
+    """
+    v1 = (each for each in hierarchies if each.version == 1 and "devices" in each.controllers)
+    v2 = (each for each in hierarchies if each.version == 2)
+    for hierarchy in (*v1, *v2):
+        return hierarchy
+    raise Unsupported("device rules need v1's devices controller or cgroup v2: neither is mounted")
+
+
 def plan_v1(rules: Sequence[Json], hierarchy: Hierarchy) -> list[Setting]:
     """Plan the lines for devices.deny and devices.allow, in order; none for no rules.
 

@@ -100,7 +100,7 @@ class Request(Value):
         oom_score_adj: int | None = None,
         shm_size: int | None = None,
     ) -> None:
-        # Docker's interface sends 0 for "not asked for"; only here does it get that meaning.
+        # Docker's interface sends 0, or -1 for swappiness, for "not asked for".
         self.nano_cpus = nano_cpus or None
         self.cpu_shares = cpu_shares or None
         self.cpu_period = cpu_period or None
@@ -110,7 +110,7 @@ class Request(Value):
         self.memory = memory or None
         self.memory_reservation = memory_reservation or None
         self.memory_swap = memory_swap or None
-        self.memory_swappiness = memory_swappiness
+        self.memory_swappiness = None if memory_swappiness == -1 else memory_swappiness
         self.oom_kill_disable = oom_kill_disable
         self.pids_limit = pids_limit
         self.blkio_weight = blkio_weight or None

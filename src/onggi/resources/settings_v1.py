@@ -127,7 +127,8 @@ def blkio(asked: dict[str, Any], writer: Writer) -> None:
     for name, (file, unit) in THROTTLES.items():
         for limit in asked.get(name, ()):
             device = f"{limit['major']}:{limit['minor']}"
-            writer.write(file, f"{device} {limit['rate']}", f"at most {limit['rate']} {unit}")
+            rate = limit.get("rate", 0)
+            writer.write(file, f"{device} {rate}", f"at most {rate} {unit}")
 
 
 def _weights(asked: dict[str, Any], writer: Writer) -> None:

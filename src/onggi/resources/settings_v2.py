@@ -91,7 +91,7 @@ def io(asked: dict[str, Any], writer: Writer) -> None:
     for name, (key, unit) in THROTTLES.items():
         for limit in asked.get(name, ()):
             # 0 lifted a limit in v1; here it would be refused.
-            rate = limit["rate"] or "max"
+            rate = limit.get("rate") or "max"
             value = f"{limit['major']}:{limit['minor']} {key}={rate}"
             writer.write("io.max", value, f"at most {rate} {unit}")
 
