@@ -22,21 +22,30 @@ SIZE_LIMIT = 4 << 20
 
 
 def parse(data: bytes, kind: str) -> dict[str, Json]:
-    """Parse the bytes of a document, one JSON object.
+    """Parse the bytes of a document that is one JSON object.
 
-    Raises: Corrupt: too large, not JSON, not an object, a repeated key, NaN, nested too deep, or
-        half a surrogate pair, which UTF-8 cannot write back.
+    Raises: Corrupt: as `parse_value`, or it is not an object.
+    """
+    value = parse_value(data, kind)
+    if not isinstance(value, dict):
+        raise Corrupt(f"{kind} is not a JSON object")
+    return value
+
+
+def parse_value(data: bytes, kind: str) -> Json:
+    """Parse the bytes of a document; `kind` names it in complaints.
+
+    Raises: Corrupt: too large, not JSON, a repeated key, NaN, nested too deep, or half a
+        surrogate pair, which UTF-8 cannot write back.
     """
     if len(data) > SIZE_LIMIT:
         raise Corrupt(f"{kind} has {len(data)} bytes, more than the allowed {SIZE_LIMIT}")
     try:
-        value = jsontext.loads_unique(data)
+        value: Json = jsontext.loads_unique(data)
         if b"\\ud" in data.lower():
             jsontext.canonical(value)
     except (ValueError, RecursionError) as error:
         raise Corrupt(f"{kind} is not valid JSON: {error}") from error
-    if not isinstance(value, dict):
-        raise Corrupt(f"{kind} is not a JSON object")
     return value
 
 

@@ -1,0 +1,263 @@
+"""Saving images to an archive, or to a directory, that other tools read.
+
+What is written is an OCI image layout. The docker format adds what `docker load` and
+`docker-archive:` want, manifest.json and repositories, so that such an archive is both. The same
+images give the same bytes: members come in a fixed order, belong to root and are of 1970.
+
+    oci-layout  index.json  [manifest.json  repositories]  blobs/  blobs/sha256/  blobs/sha256/<hex>
+
+Source: image-spec image-layout.md; moby image/tarexport/save.go (since Docker 25).
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import tarfile
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import BinaryIO, Protocol
+
+from onggi.errors import AlreadyExists, Corrupt, InvalidInput
+from onggi.image.images import Image, find, open_image
+from onggi.oci.descriptor import Descriptor
+from onggi.oci.digest import Digest
+from onggi.oci.document import Json
+from onggi.oci.image import Index
+from onggi.oci.jsontext import canonical
+from onggi.oci.reference import InvalidReference, Reference
+from onggi.store.store import Store
+
+FORMATS = ("docker", "oci")
+LAYOUT = b'{"imageLayoutVersion":"1.0.0"}'
+# Where containerd and Docker look for the whole name. The specification's own annotation has the
+# whole name too, not the tag alone as Docker writes it: podman reads no other.
+CONTAINERD_NAME = "io.containerd.image.name"
+REF_NAME = "org.opencontainers.image.ref.name"
+_CHUNK = 1 << 20
+
+
+@dataclass
+class _Saved:
+    """An image to be saved, and the names under which it was asked for."""
+
+    image: Image
+    references: list[Reference] = field(default_factory=list)
+
+
+class _Readable(Protocol):
+    """Where the contents of a file come from."""
+
+    def read(self, size: int = -1, /) -> bytes:
+        """Return the next bytes, none at the end."""
+
+
+class _Sink(Protocol):
+    """Where members are written to, one after another."""
+
+    def directory(self, name: str) -> None:
+        """Make a directory."""
+
+    def file(self, name: str, size: int, contents: _Readable) -> None:
+        """Write a file of this size."""
+
+
+def save_archive(
+    store: Store, names: Sequence[str], out: BinaryIO, archive_format: str = "docker"
+) -> None:
+    """Write a tar of the images that users' words mean.
+
+    A repository's name without a tag means all its tags; an ID saves the image without a name.
+
+    Raises: InvalidInput: no such format. ImageNotFound; Corrupt: a blob differs from its digest,
+        after part of the archive was written.
+    """
+    if archive_format not in FORMATS:
+        raise InvalidInput(f"unknown archive format {archive_format!r}", hint="docker or oci")
+    saved = _choose(store, names)
+    with tarfile.open(fileobj=out, mode="w|", format=tarfile.PAX_FORMAT) as archive:
+        _write(store, saved, _TarSink(archive), archive_format)
+
+
+def save_layout(store: Store, names: Sequence[str], directory: str) -> None:
+    """Write the images as an OCI image layout into a directory, which is new, or empty.
+
+    The directory appears whole or not at all.
+
+    Raises: AlreadyExists: the directory has something in it. ImageNotFound, Corrupt
+    """
+    saved = _choose(store, names)
+    parent, name = os.path.split(os.path.abspath(directory))
+    half_made = tempfile.mkdtemp(prefix=f".{name}-", dir=parent)
+    try:
+        os.chmod(half_made, 0o755)
+        _write(store, saved, _DirectorySink(half_made), "oci")
+        _move(half_made, directory)
+    except BaseException:
+        shutil.rmtree(half_made)
+        raise
+
+
+def _move(half_made: str, directory: str) -> None:
+    """Rename to where nothing is, or an empty directory, which rename(2) replaces."""
+    try:
+        os.rename(half_made, directory)
+    except OSError as error:
+        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
+            raise
+        raise AlreadyExists(f"{directory} exists and is not an empty directory") from error
+
+
+class _TarSink:
+    """Members of a tar, all of the same owner and time."""
+
+    def __init__(self, archive: tarfile.TarFile) -> None:
+        self._archive = archive
+
+    def directory(self, name: str) -> None:
+        member = tarfile.TarInfo(name)
+        member.type, member.mode = tarfile.DIRTYPE, 0o755
+        self._archive.addfile(member)
+
+    def file(self, name: str, size: int, contents: _Readable) -> None:
+        member = tarfile.TarInfo(name)
+        member.size, member.mode = size, 0o644
+        self._archive.addfile(member, contents)
+
+
+class _DirectorySink:
+    """Files below a directory."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+
+    def directory(self, name: str) -> None:
+        os.mkdir(f"{self._path}/{name}")
+
+    def file(self, name: str, size: int, contents: _Readable) -> None:
+        with open(f"{self._path}/{name}", "xb") as file:
+            shutil.copyfileobj(contents, file, _CHUNK)
+            if file.tell() != size:
+                raise Corrupt(f"{name} has {file.tell()} bytes instead of {size}")
+
+
+class _Verified:
+    """A blob being read, compared with its descriptor when it has been read whole."""
+
+    def __init__(self, file: BinaryIO, expected: Descriptor) -> None:
+        import hashlib
+
+        self._file = file
+        self._expected = expected
+        self._hash = hashlib.new(expected.digest.algorithm)
+        self._left = expected.size
+
+    def read(self, size: int = -1, /) -> bytes:
+        data = self._file.read(size)
+        self._hash.update(data)
+        self._left -= len(data)
+        ended = not data or self._left <= 0
+        if ended and self._hash.hexdigest() != self._expected.digest.hex:
+            raise Corrupt(f"blob {self._expected.digest} has other contents on disk")
+        return data
+
+
+def _choose(store: Store, names: Sequence[str]) -> list[_Saved]:
+    chosen: dict[Digest, _Saved] = {}
+    for name in names:
+        for reference, descriptor in _matches(store, name):
+            image = open_image(store, descriptor)
+            saved = chosen.setdefault(image.descriptor.digest, _Saved(image))
+            if reference is not None and reference not in saved.references:
+                saved.references.append(reference)
+    return list(chosen.values())
+
+
+def _matches(store: Store, name: str) -> list[tuple[Reference | None, Descriptor]]:
+    """Find what a word means here: unlike elsewhere, a bare repository is all its tags."""
+    try:
+        bare = Reference.parse(name, default_tag="")
+    except InvalidReference:
+        return [find(store, name)]
+    if not bare.tag and bare.digest is None:
+        of_repository = [
+            (reference, descriptor)
+            for reference, descriptor in store.references.list()
+            if reference is not None and reference.name == bare.name and reference.tag
+        ]
+        if of_repository:
+            return list(of_repository)
+    reference, descriptor = find(store, name)
+    return [(reference if reference is not None and reference.tag else None, descriptor)]
+
+
+def _write(store: Store, saved: list[_Saved], sink: _Sink, archive_format: str) -> None:
+    for name, data in _documents(saved, archive_format):
+        _put(sink, name, data)
+    blobs = _blobs(saved)
+    sink.directory("blobs")
+    for algorithm in sorted({digest.algorithm for digest in blobs}):
+        sink.directory(f"blobs/{algorithm}")
+    for digest in sorted(blobs):
+        with store.blobs.open(digest) as file:
+            verified = _Verified(file, blobs[digest])
+            sink.file(member_name(digest), blobs[digest].size, verified)
+
+
+def _put(sink: _Sink, name: str, data: bytes) -> None:
+    import io
+
+    sink.file(name, len(data), io.BytesIO(data))
+
+
+def _documents(saved: list[_Saved], archive_format: str) -> Iterator[tuple[str, bytes]]:
+    yield "oci-layout", LAYOUT
+    entries = [entry for item in saved for entry in _index_entries(item)]
+    yield "index.json", Index.of(tuple(entries)).to_bytes()
+    if archive_format == "docker":
+        yield "manifest.json", canonical([_docker_entry(item) for item in saved])
+        repositories = _repositories(saved)
+        if repositories:
+            yield "repositories", canonical(repositories)
+
+
+def _index_entries(saved: _Saved) -> list[Descriptor]:
+    entry = saved.image.descriptor.with_platform(saved.image.config.platform)
+    names = [
+        {CONTAINERD_NAME: str(reference), REF_NAME: str(reference)}
+        for reference in saved.references
+    ]
+    return [entry.with_annotations(name) for name in names] or [entry]
+
+
+def _docker_entry(saved: _Saved) -> Json:
+    return {
+        "Config": member_name(saved.image.id),
+        "RepoTags": [reference.familiar for reference in saved.references] or None,
+        "Layers": [member_name(layer.descriptor.digest) for layer in saved.image.layers],
+    }
+
+
+def _repositories(saved: list[_Saved]) -> dict[str, dict[str, str]]:
+    """Say which layer is on top of each tag's image, as tools before Docker 1.10 want it."""
+    repositories: dict[str, dict[str, str]] = {}
+    for item in saved:
+        for reference in item.references if item.image.layers else ():
+            top = item.image.layers[-1].descriptor.digest
+            repositories.setdefault(reference.familiar_name, {})[reference.tag] = top.hex
+    return repositories
+
+
+def _blobs(saved: list[_Saved]) -> dict[Digest, Descriptor]:
+    blobs: dict[Digest, Descriptor] = {}
+    for item in saved:
+        parts = [item.image.descriptor, item.image.manifest.config, *item.image.manifest.layers]
+        blobs.update({part.digest: part for part in parts})
+    return blobs
+
+
+def member_name(digest: Digest) -> str:
+    """Name the file of a blob in an image layout."""
+    return f"blobs/{digest.algorithm}/{digest.hex}"
