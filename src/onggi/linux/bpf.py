@@ -150,7 +150,7 @@ class Assembler:
         Raises: KeyError: a jump to a label that was never placed; ValueError: a jump backwards.
         """
         self._lay_out()
-        while any([self._lengthen(one, at) for one, at in self._placed()]):
+        while sum(self._lengthen(one, at) for one, at in self._placed()):
             self._lay_out()
         return b"".join(self._encode(one, at) for one, at in self._placed())
 
