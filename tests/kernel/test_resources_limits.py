@@ -19,7 +19,7 @@ from onggi.resources import apply
 from onggi.resources.admission import admit
 from onggi.resources.device_program import device_program
 from onggi.resources.devices import DEFAULT_RULES, plan_v1
-from onggi.resources.host import control_files, device_numbers, read_host
+from onggi.resources.host import device_numbers, read_host
 from onggi.resources.layout import Enable, Inherit, Make, cgroup_paths, plan_directories
 from onggi.resources.measure import measure, oom_kills
 from onggi.resources.request import Request
@@ -40,10 +40,8 @@ class Jar:
         self.hierarchies = cgroup.hierarchies()
         self.parents = cgroup_paths(parent, "", self.hierarchies, {})
         self.paths = cgroup_paths(parent, "jar", self.hierarchies, {})
-        prepare(plan_directories(self.parents, ()))
-        directories = [path for _, path in self.parents]
-        self.files = control_files(directories)
-        self.host = read_host(self.hierarchies, directories)
+        self.host = read_host(self.hierarchies)
+        self.files = self.host.files
 
     def set(self, request: Request) -> None:
         admitted, warnings = admit(request, self.host)

@@ -2,7 +2,7 @@
 
 from onggi.linux.cgroup import Hierarchy
 
-# What a recent kernel has of `host.OPTIONAL_FILES`, in each version.
+# What a recent kernel has of the optional control files, in each version.
 FILES_V1 = frozenset(
     {
         "memory.memsw.limit_in_bytes",

@@ -1,5 +1,6 @@
 """A request: what it refuses, its OCI form, and what admission makes of it on a host."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from referencing.jsonschema import DRAFT7
 
 from onggi.errors import InvalidInput, Unsupported
+from onggi.linux.cgroup import Hierarchy
 from onggi.resources.admission import admit
 from onggi.resources.host import Host, control_files, device_numbers
 from onggi.resources.request import Request
@@ -134,7 +136,9 @@ def configuration(resources: dict[str, Any], rlimits: list[dict[str, Any]]) -> d
 
 def validator() -> jsonschema.Draft7Validator:
     names = ("config-schema.json", "config-linux.json", "defs.json", "defs-linux.json")
-    documents = {name: specification(f"oci-runtime/{name}") for name in names}
+    documents = {
+        name: json.loads(specification(f"oci-runtime/{name}").read_text()) for name in names
+    }
     registry: referencing.Registry[Any] = referencing.Registry().with_resources(
         (name, DRAFT7.create_resource(document)) for name, document in documents.items()
     )
@@ -249,7 +253,33 @@ def test_device_numbers_want_a_block_device(tmp_path: Path) -> None:
             device_numbers([path])
 
 
-def test_control_files_are_looked_for(tmp_path: Path) -> None:
-    (tmp_path / "io.max").touch()
-    (tmp_path / "io.other").touch()
-    assert control_files([str(tmp_path), str(tmp_path / "absent")]) == {"io.max"}
+def at(directory: Path, version: int, *controllers: str) -> Hierarchy:
+    return Hierarchy(
+        version=version, controllers=controllers, name="", mountpoint=str(directory), root="/"
+    )
+
+
+def touch(directory: Path, *files: str) -> None:
+    directory.mkdir(exist_ok=True)
+    for file in files:
+        (directory / file).touch()
+
+
+def test_control_files_of_v1_are_shown_by_the_root(tmp_path: Path) -> None:
+    touch(tmp_path, "cpu.cfs_quota_us", "blkio.bfq.io_service_bytes", "memory.limit_in_bytes")
+    mounted = at(tmp_path, 1, "cpu", "memory", "blkio")
+    assert control_files([mounted]) == {"cpu.cfs_quota_us", "blkio.bfq.weight"}
+
+
+def test_control_files_of_v2_are_shown_by_a_child(tmp_path: Path) -> None:
+    touch(tmp_path, "memory.swap.max")
+    touch(tmp_path / "user.slice")
+    touch(tmp_path / "system.slice", "memory.max", "io.stat", "io.max", "io.weight")
+    mounted = at(tmp_path, 2, "memory", "io", "pids")
+    assert control_files([mounted]) == {"io.max", "io.weight"}
+
+
+def test_while_no_child_shows_it_most_kernels_are_believed(tmp_path: Path) -> None:
+    mounted = at(tmp_path, 2, "memory", "cpu", "io")
+    assert control_files([mounted]) == {"memory.swap.max", "cpu.max", "io.max"}
+    assert control_files([at(tmp_path, 2, "pids")]) == frozenset()

@@ -6,6 +6,7 @@ import os
 import stat
 
 from onggi.errors import InvalidInput
+from onggi.linux import cgroup
 from onggi.resources.cpuset import parse_cpuset
 from onggi.resources.value import Value
 
@@ -15,19 +16,29 @@ if TYPE_CHECKING:
 
     from onggi.linux.cgroup import Hierarchy
 
-# Control files that a kernel with the controller may still lack, and why it would:
-OPTIONAL_FILES = (
-    "memory.memsw.limit_in_bytes",  # v1, built or booted without swap accounting
-    "memory.swap.max",  # v2, likewise
-    "cpu.cfs_quota_us",  # v1 without CONFIG_CFS_BANDWIDTH
-    "cpu.max",  # v2 likewise
-    "blkio.weight",  # v1 with the CFQ scheduler, until Linux 5.0
-    "blkio.bfq.weight",  # v1 with the BFQ scheduler built in or its module loaded
-    "io.weight",  # v2 with the iocost controller
-    "io.bfq.weight",  # v2 with BFQ
-    "blkio.throttle.read_bps_device",  # v1 with CONFIG_BLK_DEV_THROTTLING
-    "io.max",  # v2 likewise
-)
+# Control files that a kernel with the controller may lack, why it would, and what shows that it
+# does not. In v1: a file in the root of the hierarchy.
+EVIDENCE_V1 = {
+    # Lacking without swap accounting.
+    "memory.memsw.limit_in_bytes": "memory.memsw.limit_in_bytes",
+    # Lacking without CONFIG_CFS_BANDWIDTH.
+    "cpu.cfs_quota_us": "cpu.cfs_quota_us",
+    # Lacking without CONFIG_BLK_DEV_THROTTLING.
+    "blkio.throttle.read_bps_device": "blkio.throttle.read_bps_device",
+    # Of the CFQ scheduler, until Linux 5.0. The root has no weight, but one for its own processes.
+    "blkio.weight": "blkio.leaf_weight",
+    # Of the BFQ scheduler, built in or as a module that is loaded. The root has only its figures.
+    "blkio.bfq.weight": "blkio.bfq.io_service_bytes",
+}
+# In v2 the root has hardly any file, so a child is looked at: one that has the controller, which
+# the file named here shows. While no child has, the truth value is believed.
+EVIDENCE_V2 = {
+    "memory.swap.max": ("memory.max", True),
+    "cpu.max": ("cpu.weight", True),
+    "io.max": ("io.stat", True),
+    "io.weight": ("io.stat", False),  # of the iocost controller
+    "io.bfq.weight": ("io.stat", False),
+}
 
 
 class Host(Value):
@@ -53,32 +64,51 @@ class Host(Value):
         self.v2_memory = v2_memory
 
 
-def read_host(hierarchies: Sequence[Hierarchy], directories: Iterable[str]) -> Host:
-    """Read what this host has.
-
-    Args:
-        hierarchies: the mounted ones.
-        directories: a directory of each of them that is not its root, where there is one: some
-            control files exist only there. The directory above the containers' serves.
-    """
+def read_host(hierarchies: Sequence[Hierarchy]) -> Host:
+    """Read what this host has in its mounted hierarchies."""
     return Host(
         processors=len(os.sched_getaffinity(0)),
         cpus=_effective(hierarchies, "cpus", "/sys/devices/system/cpu/online"),
         mems=_effective(hierarchies, "mems", "/sys/devices/system/node/online"),
         controllers=frozenset(name for each in hierarchies for name in each.controllers),
-        files=control_files(directories),
+        files=control_files(hierarchies),
         v2_memory=any(each.version == 2 and "memory" in each.controllers for each in hierarchies),
     )
 
 
-def control_files(directories: Iterable[str]) -> frozenset[str]:
-    """Return those of OPTIONAL_FILES that one of these cgroups has."""
-    return frozenset(
-        name
-        for directory in directories
-        for name in OPTIONAL_FILES
-        if os.access(f"{directory}/{name}", os.F_OK)
-    )
+def control_files(hierarchies: Iterable[Hierarchy]) -> frozenset[str]:
+    """Return those of the optional control files that this kernel has.
+
+    Where nothing shows it yet, the answer is that of most kernels; writing then finds out.
+    """
+    found: list[str] = []
+    for hierarchy in hierarchies:
+        found += _files_v1(hierarchy) if hierarchy.version == 1 else _files_v2(hierarchy)
+    return frozenset(found)
+
+
+def _files_v1(hierarchy: Hierarchy) -> list[str]:
+    return [
+        file
+        for file, evidence in EVIDENCE_V1.items()
+        if file.partition(".")[0] in hierarchy.controllers
+        and _exists(hierarchy.mountpoint, evidence)
+    ]
+
+
+def _files_v2(hierarchy: Hierarchy) -> list[str]:
+    children = [os.fsdecode(child) for child in cgroup.children(hierarchy.mountpoint)]
+    found = []
+    for file, (always_there, believed) in EVIDENCE_V2.items():
+        if file.partition(".")[0] in hierarchy.controllers:
+            sample = next((each for each in children if _exists(each, always_there)), None)
+            if believed if sample is None else _exists(sample, file):
+                found.append(file)
+    return found
+
+
+def _exists(directory: str, file: str) -> bool:
+    return os.access(f"{directory}/{file}", os.F_OK)
 
 
 def device_numbers(paths: Iterable[str]) -> dict[str, tuple[int, int]]:
@@ -104,10 +134,5 @@ def _effective(hierarchies: Sequence[Hierarchy], kind: str, otherwise: str) -> f
     for hierarchy in hierarchies:
         if "cpuset" in hierarchy.controllers:
             name = f"effective_{kind}" if hierarchy.version == 1 else f"{kind}.effective"
-            return parse_cpuset(_read(f"{hierarchy.mountpoint}/cpuset.{name}"))
-    return parse_cpuset(_read(otherwise)) if os.access(otherwise, os.R_OK) else frozenset({0})
-
-
-def _read(path: str) -> str:
-    with open(path, encoding="ascii") as file:
-        return file.read()
+            return parse_cpuset(cgroup.read(f"{hierarchy.mountpoint}/cpuset.{name}"))
+    return parse_cpuset(cgroup.read(otherwise)) if os.access(otherwise, os.R_OK) else frozenset({0})

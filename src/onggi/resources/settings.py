@@ -64,7 +64,7 @@ def settings(
     Args:
         resources: runtime-spec `linux.resources`; its device rules are for `devices`.
         hierarchies: the mounted ones.
-        files: which of `host.OPTIONAL_FILES` this kernel has; see `host.control_files`.
+        files: which of the optional control files this kernel has, from `host.control_files`.
 
     Raises:
         Unsupported: no mounted hierarchy, or no file in it, can hold what is asked for.
