@@ -127,27 +127,35 @@ def _plan_hierarchy(hierarchy: Hierarchy, target: str, options: tuple[str, ...])
     return mounts.MountFilesystem("cgroup", "cgroup", target, (*options, *what))
 
 
-def plan_devices(config: dict[str, Any]) -> list[Step]:
-    """Return the steps that fill /dev, where the specification mounts one of its own."""
+def plan_devices(config: dict[str, Any], *, mapped: bool) -> list[Step]:
+    """Return the steps that fill /dev, where the specification mounts one of its own.
+
+    In a user namespace (`mapped`) nobody may make nodes, so the host's are bound instead.
+    """
     if not any(entry["destination"] == "/dev" for entry in config.get("mounts", [])):
         return []
-    steps: list[Step] = [
-        devices.MakeDevice(path, "c", major, minor) for path, major, minor in DEFAULT_DEVICES
+    nodes: list[dict[str, Any]] = [
+        {"path": path, "type": "c", "major": major, "minor": minor}
+        for path, major, minor in DEFAULT_DEVICES
     ]
-    for entry in config.get("linux", {}).get("devices", []):
-        steps.append(
-            devices.MakeDevice(
-                entry["path"],
-                entry["type"],
-                entry.get("major", 0),
-                entry.get("minor", 0),
-                mode=entry.get("fileMode", 0o666),
-                uid=entry.get("uid", 0),
-                gid=entry.get("gid", 0),
-            )
-        )
+    steps: list[Step] = []
+    for entry in (*nodes, *config.get("linux", {}).get("devices", [])):
+        path = entry["path"]
+        steps.append(mounts.BindMount(path, path, ("bind",)) if mapped else _plan_node(entry))
     steps += [devices.MakeSymlink(path, target) for path, target in DEVICE_LINKS]
     return steps
+
+
+def _plan_node(entry: dict[str, Any]) -> Step:
+    return devices.MakeDevice(
+        entry["path"],
+        entry["type"],
+        entry.get("major", 0),
+        entry.get("minor", 0),
+        mode=entry.get("fileMode", 0o666),
+        uid=entry.get("uid", 0),
+        gid=entry.get("gid", 0),
+    )
 
 
 def plan_hidden(config: dict[str, Any]) -> list[Step]:

@@ -10,42 +10,40 @@ Steps compare by value and print themselves, so that a plan can be tested as dat
 
 from __future__ import annotations
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from onggi.linux.path import Inside
+from onggi.linux.path import Inside
 
 
 class Context:
     """What steps share while a plan is applied; it starts empty and belongs to one process.
 
-    `pid` is the process that host steps act on. `root` is the container's root as a directory
-    descriptor, from the moment it is mounted. `trees` holds detached mounts that the host opened
-    beforehand, by source path, for a process that may no longer open them itself. `devpts`,
-    `terminal` and `report_fd` belong to the container's process.
+    `pid` is the process that host steps act on. `root_fd` is the container's root directory, from
+    the moment it is mounted. `trees` holds detached mounts that the host opened
+    beforehand, by source path, for a process that may no longer open them itself. `stub_fd`
+    is the sealed program through which it is entered. `terminal_fd` and `report_fd` belong to the
+    container's process.
     """
 
-    __slots__ = ("pid", "report_fd", "root", "root_path", "terminal_fd", "trees", "userns_fd")
+    __slots__ = ("pid", "report_fd", "root_fd", "stub_fd", "terminal_fd", "trees")
 
     def __init__(self) -> None:
         self.pid = 0
-        self.root: Inside | None = None
-        self.root_path = ""
+        self.root_fd = -1
         self.trees: dict[str, int] = {}
         self.terminal_fd = -1
         self.report_fd = -1
-        self.userns_fd = -1
+        self.stub_fd = -1
 
     def inside(self) -> Inside:
         """Return the container's root; a step that needs it comes after the one that mounts it."""
-        if self.root is None:
+        if self.root_fd < 0:
             raise RuntimeError("this step needs the root file system, which no step has mounted")
-        return self.root
+        return Inside(self.root_fd)
 
 
 class Step:
     """One kernel effect. Subclasses list their fields in ``__slots__`` and never change them."""
 
-    __slots__ = ()
+    __slots__: tuple[str, ...] = ()
 
     def apply(self, context: Context) -> None:
         """Do it. An OSError leaves the effect undone."""
@@ -66,7 +64,7 @@ class Step:
         return ""
 
     def __eq__(self, other: object) -> bool:
-        return type(self) is type(other) and self._fields() == other._fields()  # type: ignore[attr-defined]
+        return isinstance(other, type(self)) and self._fields() == other._fields()
 
     def __hash__(self) -> int:
         return hash((type(self), repr(self._fields())))

@@ -7,70 +7,116 @@ there: it sees the same files through a read-only mount.
 
 from __future__ import annotations
 
-import errno
 import os
 
 from onggi.linux import cgroup
+from onggi.resources import apply
 from onggi.runtime.steps.base import Context, Step, quote
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from onggi.resources.layout import Enable, Inherit, Make
+    from onggi.resources.setting import Setting
 
 
 class MakeCgroup(Step):
-    """Make a cgroup directory; its parents come from steps of their own."""
+    """Make a cgroup directory; one that other containers share may be there already."""
 
-    __slots__ = ("path", "shared")
+    __slots__ = ("make", "shared")
 
-    def __init__(self, path: str, *, shared: bool = False) -> None:
-        self.path = path
-        self.shared = shared  # a parent that other containers use too
+    def __init__(self, make: Make, *, shared: bool) -> None:
+        self.make = make
+        self.shared = shared
 
     def apply(self, context: Context) -> None:
-        try:
-            os.mkdir(self.path, 0o755)
-        except FileExistsError:
-            if not self.shared:
-                raise
+        apply.make(self.make)
 
     def undo(self) -> None:
-        """Remove it again, unless others use it or it is gone already."""
-        if self.shared:
-            return
-        try:
-            cgroup.remove(self.path)
-        except OSError as error:
-            if error.errno != errno.ENOENT:
-                raise
+        """Remove it again, unless others share it."""
+        if not self.shared:
+            cgroup.remove(self.make.path)
 
     def describe(self) -> str:
-        return f"make the cgroup {self.path}"
+        return f"make {self.make.path}: {self.make.reason}"
 
     def shell(self) -> list[str]:
-        return [f"mkdir {'-p ' if self.shared else ''}{quote(self.path)}"]
-
-
-class SetCgroupValue(Step):
-    """Write one value into one cgroup file, with one write(2)."""
-
-    __slots__ = ("path", "reason", "value")
-
-    def __init__(self, path: str, value: str, *, reason: str = "") -> None:
-        self.path = path
-        self.value = value
-        self.reason = reason
-
-    def apply(self, context: Context) -> None:
-        cgroup.write(self.path, self.value)
-
-    def describe(self) -> str:
-        return f"set {os.path.basename(self.path)} to {self.value!r}" + (
-            f": {self.reason}" if self.reason else ""
-        )
-
-    def shell(self) -> list[str]:
-        comment = [f"# {self.reason}"] if self.reason else []
-        return [*comment, f"echo {quote(self.value)} > {quote(self.path)}"]
+        return [f"mkdir {'-p ' if self.shared else ''}{quote(self.make.path)}"]
 
     def argument(self) -> str:
-        return f"{self.path} = {self.value}"
+        return self.make.path
+
+
+class EnableControllers(Step):
+    """Pass controllers on to the children of a v2 cgroup."""
+
+    __slots__ = ("enable",)
+
+    def __init__(self, enable: Enable) -> None:
+        self.enable = enable
+
+    def apply(self, context: Context) -> None:
+        apply.enable(self.enable)
+
+    def describe(self) -> str:
+        names = ", ".join(self.enable.controllers)
+        return f"pass {names} on from {self.enable.path}: {self.enable.reason}"
+
+    def shell(self) -> list[str]:
+        path = quote(f"{self.enable.path}/cgroup.subtree_control")
+        return [
+            f"echo +{name} > {path}" + ("" if name in self.enable.required else " || true")
+            for name in self.enable.controllers
+        ]
+
+    def argument(self) -> str:
+        return self.enable.path
+
+
+class InheritCpuset(Step):
+    """Copy the parent's processors or memory nodes into a v1 cpuset that has none yet."""
+
+    __slots__ = ("inherit",)
+
+    def __init__(self, inherit: Inherit) -> None:
+        self.inherit = inherit
+
+    def apply(self, context: Context) -> None:
+        apply.inherit(self.inherit)
+
+    def describe(self) -> str:
+        return f"copy the parent's {self.inherit.file} to {self.inherit.path}: {self.inherit.reason}"
+
+    def shell(self) -> list[str]:
+        path, file = self.inherit.path, self.inherit.file
+        mine, above = quote(f"{path}/{file}"), quote(f"{os.path.dirname(path)}/{file}")
+        return [f'[ -n "$(cat {mine})" ] || cat {above} > {mine}']
+
+    def argument(self) -> str:
+        return f"{self.inherit.path}/{self.inherit.file}"
+
+
+class WriteSetting(Step):
+    """Write one number into one control file, with one write(2)."""
+
+    __slots__ = ("directory", "setting")
+
+    def __init__(self, directory: str, setting: Setting) -> None:
+        self.directory = directory
+        self.setting = setting
+
+    def apply(self, context: Context) -> None:
+        apply.write(self.setting, self.directory)
+
+    def describe(self) -> str:
+        return f"set {self.setting.file} to {self.setting.value}: {self.setting.reason}"
+
+    def shell(self) -> list[str]:
+        path = quote(self.argument())
+        line = f"echo {quote(self.setting.value)} > {path}"
+        return [f"[ ! -e {path} ] || {line}" if self.setting.optional else line]
+
+    def argument(self) -> str:
+        return f"{self.directory}/{self.setting.file}"
 
 
 class AttachDeviceProgram(Step):

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import stat
 
-from onggi.linux import device, mount, terminal
+from onggi.linux import channel, device, mount, terminal
 from onggi.linux.path import O_PATH
 from onggi.runtime.steps.base import Context, Step
-from onggi.runtime.steps.mounts import _attach, in_root
+from onggi.runtime.steps.mounts import attach, in_root
 
 _KIND = {"c": stat.S_IFCHR, "u": stat.S_IFCHR, "b": stat.S_IFBLK, "p": stat.S_IFIFO}
 
@@ -91,35 +90,31 @@ class MakeSymlink(Step):
 class OpenTerminal(Step):
     """Open a terminal of the container's own devpts and show its end as /dev/console.
 
-    The master goes to the monitor through the context's hand-over; the slave becomes the
-    process's terminal later. Both are checked to be what they claim (CVE-2025-52565).
+    The master goes to the host's side; the slave becomes the process's terminal later. The slave is
+    reached through the master alone, by no name that an image could choose (CVE-2025-52565).
     """
 
     __slots__ = ()
 
     def apply(self, context: Context) -> None:
-        root = context.inside()
-        ptmx = root.open("/dev/pts/ptmx", os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC)
-        device.verify_device(ptmx, 5, 2)
-        master, slave = terminal.open_pty(ptmx)
-        context.terminal_fd = slave
-        hand_over(context.report_fd, master)
-        self._bind_console(context, slave)
+        devpts = context.inside().open("/dev/pts", O_PATH | os.O_DIRECTORY)
+        try:
+            master, context.terminal_fd = terminal.open_pty(devpts)
+        finally:
+            os.close(devpts)
+        channel.send(context.report_fd, b"terminal", (master,))
+        os.close(master)
+        self._bind_console(context)
 
-    def _bind_console(self, context: Context, slave: int) -> None:
+    def _bind_console(self, context: Context) -> None:
+        flags = mount.OPEN_TREE_CLONE | mount.OPEN_TREE_CLOEXEC | mount.AT_EMPTY_PATH
         target = context.inside().make_file("/dev/console")
         try:
-            flags = mount.OPEN_TREE_CLONE | mount.OPEN_TREE_CLOEXEC
-            name = f"/dev/pts/{terminal.pts_number(slave)}"
-            slave_path = context.inside().open(name, O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
+            tree = mount.open_tree(context.terminal_fd, "", flags)
             try:
-                if os.fstat(slave_path).st_rdev != os.fstat(slave).st_rdev:
-                    raise OSError(errno.EINVAL, "the terminal's name leads to another device", name)
-                tree = mount.open_tree(slave_path, "", flags | mount.AT_EMPTY_PATH)
-                _attach(tree, target)
-                os.close(tree)
+                attach(tree, target)
             finally:
-                os.close(slave_path)
+                os.close(tree)
         finally:
             os.close(target)
 
@@ -129,11 +124,3 @@ class OpenTerminal(Step):
     def shell(self) -> list[str]:
         return ["# The terminal is the caller's here; Onggi opens one in the container's /dev/pts."]
 
-
-def hand_over(socket_fd: int, fd: int) -> None:
-    """Send `fd` to the host's side of the start and close it here."""
-    import socket
-
-    with socket.socket(fileno=os.dup(socket_fd)) as channel:
-        socket.send_fds(channel, [b"terminal"], [fd])
-    os.close(fd)

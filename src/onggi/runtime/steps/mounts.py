@@ -205,7 +205,7 @@ class BindMount(Step):
         make = root.make_directories(self.target, 0o755) if is_directory else None
         target_fd = make if make is not None else root.make_file(self.target)
         try:
-            _attach(tree, target_fd)
+            attach(tree, target_fd)
         finally:
             os.close(target_fd)
 
@@ -350,7 +350,7 @@ class RootReadonly(Step):
 
     def apply(self, context: Context) -> None:
         mount.mount_setattr(
-            context.inside().fileno(), "", mount.AT_EMPTY_PATH, attr_set=mount.MOUNT_ATTR_RDONLY
+            context.root_fd, "", mount.AT_EMPTY_PATH, attr_set=mount.MOUNT_ATTR_RDONLY
         )
 
     def describe(self) -> str:
@@ -372,7 +372,7 @@ class RootPropagation(Step):
         kind = words.PROPAGATION[self.mode]
         depth = mount.AT_RECURSIVE if kind & mount.MS_REC else 0
         mount.mount_setattr(
-            context.inside().fileno(),
+            context.root_fd,
             "",
             mount.AT_EMPTY_PATH | depth,
             propagation=kind & ~mount.MS_REC,
@@ -397,7 +397,7 @@ class PivotRoot(Step):
     def apply(self, context: Context) -> None:
         old = os.open("/", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
-            os.fchdir(context.inside().fileno())
+            os.fchdir(context.root_fd)
             mount.pivot_root(".", ".")
             os.fchdir(old)
             mount.mount("", ".", "", mount.MS_SLAVE | mount.MS_REC, "")
@@ -425,8 +425,7 @@ def in_root(path: str) -> str:
 
 
 def _open_root(context: Context, path: str) -> None:
-    context.root = Inside(os.open(path, O_PATH | os.O_DIRECTORY | os.O_CLOEXEC))
-    context.root_path = path
+    context.root_fd = os.open(path, O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
 
 
 def _escape(path: str, special: str) -> str:
@@ -449,12 +448,13 @@ def _attach_new(fs_fd: int, attributes: int, dirfd: int, target: str, propagatio
             mount.mount_setattr(
                 tree, "", mount.AT_EMPTY_PATH, propagation=propagation & ~mount.MS_REC
             )
-        _attach(tree, dirfd, target)
+        attach(tree, dirfd, target)
     finally:
         os.close(tree)
 
 
-def _attach(tree: int, dirfd: int, target: str = "") -> None:
+def attach(tree: int, dirfd: int, target: str = "") -> None:
+    """Attach the detached mount `tree` to `target` below `dirfd`, or to `dirfd` itself."""
     flags = mount.MOVE_MOUNT_F_EMPTY_PATH | (0 if target else mount.MOVE_MOUNT_T_EMPTY_PATH)
     mount.move_mount(tree, "", dirfd, target, flags)
 
@@ -497,7 +497,7 @@ def _clone_onto(source_fd: int, target_fd: int, attributes: int) -> None:
     try:
         if attributes:
             mount.mount_setattr(tree, "", mount.AT_EMPTY_PATH, attr_set=attributes)
-        _attach(tree, target_fd)
+        attach(tree, target_fd)
     finally:
         os.close(tree)
 

@@ -1,6 +1,7 @@
 """Steps on the process itself: what it may use, who it is, and the program it becomes.
 
-All of them act on the calling process alone and come last, after the file tree is final.
+All of them act on the calling process alone and come last, after the file tree is final. By then
+the host's files are out of reach, so nothing here may be imported at the last moment.
 """
 
 from __future__ import annotations
@@ -8,8 +9,9 @@ from __future__ import annotations
 import errno
 import os
 
-from onggi.linux import capability, process, procfs
+from onggi.linux import capability, process, procfs, seccomp, terminal
 from onggi.runtime.steps.base import Context, Step, quote
+from onggi.runtime.stub import stub
 
 
 class WriteSysctl(Step):
@@ -22,7 +24,7 @@ class WriteSysctl(Step):
         self.value = value
 
     def apply(self, context: Context) -> None:
-        proc_fd = os.open("/proc", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        proc_fd = procfs.open_proc()
         try:
             procfs.write(proc_fd, "sys/" + self.name.replace(".", "/"), self.value)
         finally:
@@ -45,7 +47,7 @@ class SetOomScore(Step):
         self.value = value  # -1000 to 1000
 
     def apply(self, context: Context) -> None:
-        proc_fd = os.open("/proc", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        proc_fd = procfs.open_proc()
         try:
             procfs.write(proc_fd, f"{context.pid or 'self'}/oom_score_adj", str(self.value))
         finally:
@@ -133,8 +135,6 @@ class NewSession(Step):
             os.setsid()
         if not self.terminal:
             return
-        from onggi.linux import terminal
-
         terminal.set_controlling(context.terminal_fd)
         for standard in (0, 1, 2):
             os.dup2(context.terminal_fd, standard, inheritable=True)
@@ -291,8 +291,6 @@ class LoadFilter(Step):
         self.flags = flags
 
     def apply(self, context: Context) -> None:
-        from onggi.linux import seccomp
-
         seccomp.load_filter(self.program, self.flags)
 
     def describe(self) -> str:
@@ -323,8 +321,6 @@ class Execute(Step):
         self.init = init
 
     def apply(self, context: Context) -> None:
-        from onggi.runtime.stub import stub
-
         program = self._find()
         close_all_but(context.report_fd)
         stub.exec_stub(
@@ -333,6 +329,7 @@ class Execute(Step):
             [os.fsencode(entry) for entry in self.env],
             report_fd=context.report_fd,
             init=self.init,
+            stub_fd=context.stub_fd,
         )
 
     def _find(self) -> str:

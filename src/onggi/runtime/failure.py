@@ -1,0 +1,100 @@
+"""How a start fails, told across processes.
+
+The process that fails knows the stage, the system call, its argument and errno; whoever asked for
+the start is somebody else. So a failure travels as one message with these fields, and becomes an
+exception again at the other end.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+
+from onggi.errors import Internal, OnggiError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from onggi.runtime.steps.base import Context, Step
+
+_MARK = b"failed"
+
+
+class StartFailed(OnggiError):
+    """A container or a process in one could not be started; nothing of it is left.
+
+    `stage` is "host", "container" or "program"; `number` the errno, or 0 if there was none.
+    The exit code is Docker's: 127 for a program that is not there, 126 for one that can't be
+    executed, 125 for everything before that.
+    """
+
+    def __init__(self, stage: str, number: int, call: str, argument: str, text: str) -> None:
+        super().__init__(_sentence(stage, number, argument, text))
+        self.stage = stage
+        self.number = number
+        self.call = call
+        self.argument = argument
+        self.text = text
+        self.exit_code = _exit_code(stage, number)
+
+    def encode(self) -> bytes:
+        """Return the message that `decode` understands."""
+        fields = (self.stage, str(self.number), self.call, self.argument, self.text)
+        return b"\0".join([_MARK, *(os.fsencode(field.replace("\0", "")) for field in fields)])
+
+
+def decode(message: bytes) -> StartFailed | None:
+    """Return the failure that `message` tells, or None if it tells something else."""
+    parts = message.split(b"\0")
+    if parts[0] != _MARK or len(parts) != 6:
+        return None
+    stage, number, call, argument, text = (os.fsdecode(part) for part in parts[1:])
+    return StartFailed(stage, int(number), call, argument, text)
+
+
+def from_error(stage: str, step: Step | None, error: BaseException) -> StartFailed:
+    """Return the failure that `error` means, raised while `step` was applied."""
+    what = step.argument() if step is not None else ""
+    doing = step.describe() if step is not None else ""
+    if isinstance(error, OSError):
+        notes = "; ".join(note.strip() for note in getattr(error, "__notes__", ()))
+        text = ": ".join(part for part in (doing, error.strerror or "") if part)
+        number = error.errno or 0
+        call = str(getattr(error, "syscall", ""))
+        return StartFailed(stage, number, call, what, text + (f" ({notes})" if notes else ""))
+    return StartFailed(stage, 0, "", what, f"{doing}: {type(error).__name__}: {error}")
+
+
+def apply_steps(stage: str, steps: Iterable[Step], context: Context) -> None:
+    """Apply `steps` in order; the first that fails ends it, as StartFailed."""
+    for step in steps:
+        try:
+            step.apply(context)
+        except (OSError, ValueError) as error:
+            raise from_error(stage_of(stage, step), step, error) from error
+
+
+def stage_of(stage: str, step: Step) -> str:
+    """Return "program" for the step that becomes the user's program, else `stage`."""
+    return "program" if type(step).__name__ == "Execute" else stage
+
+
+def died(status: int) -> OnggiError:
+    """Return the failure of a child that ended without a word, by its wait status."""
+    return Internal(f"the container's first process ended early (wait status {status})")
+
+
+def _sentence(stage: str, number: int, argument: str, text: str) -> str:
+    if stage != "program":
+        return f"cannot start the container: {text}"
+    reason = os.strerror(number).lower() if number else text
+    if number == errno.ENOENT and "$PATH" in text:
+        reason = "executable file not found in $PATH"
+    return f'exec: "{argument}": {reason}'
+
+
+def _exit_code(stage: str, number: int) -> int:
+    if stage != "program":
+        return 125
+    return 127 if number == errno.ENOENT else 126

@@ -1,0 +1,125 @@
+"""Launch a container under a monitor of its own, from a process that may fork.
+
+`launch` is for single-threaded callers: it forks the monitor itself. A threaded program asks its
+launcher (launcher.py), which is single-threaded and does the same.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+
+from onggi.errors import Conflict
+from onggi.linux import channel, process
+from onggi.runtime import failure, frames, host, monitor, start, state, stdio
+from onggi.runtime.plan.container import plan_container
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from onggi.runtime.order import Order, Watch
+    from onggi.runtime.plan.container import Plan
+
+LOCK = "monitor"  # in the run directory; held by the monitor for as long as it lives
+
+
+def launch(order: Order) -> int:
+    """Fork a monitor that carries out `order`; return our end of its channel, which we own.
+
+    The first message on it is frames.STARTED or a failure. Closing it detaches.
+    """
+    ours, theirs = channel.pair()
+    if os.fork() == 0:
+        os.close(ours)
+        serve(order, theirs)
+    os.close(theirs)
+    return ours
+
+
+def serve(order: Order, client_fd: int) -> None:
+    """Be the monitor of `order`, in a process made for it; never returns."""
+    code = 1
+    try:
+        detach(client_fd)
+        _serve(order, client_fd)
+        code = 0
+    except failure.StartFailed as failed:
+        channel.send(client_fd, failed.encode())
+    except BaseException as error:  # the only one left to tell is at the other end
+        channel.send(client_fd, failure.from_error("host", None, error).encode())
+    finally:
+        os._exit(code)
+
+
+def detach(kept_fd: int) -> None:
+    """Leave the caller's session, terminal, directory, streams and descriptors behind."""
+    os.setsid()
+    os.chdir("/")
+    process.set_name("onggi-monitor")
+    null = os.open("/dev/null", os.O_RDWR)
+    for standard in (0, 1, 2):
+        os.dup2(null, standard)
+    # Also the descriptors that hold the caller's locks: a lock lives as long as any copy.
+    process.close_range(3, kept_fd - 1)
+    process.close_range(kept_fd + 1)
+
+
+def _serve(order: Order, client_fd: int) -> None:
+    watch = order.watch
+    os.makedirs(watch.run_directory, 0o700, exist_ok=True)
+    lock_fd = lock(watch.run_directory)
+    try:
+        plan = plan_container(
+            order.config,
+            order.rootfs,
+            host.gather(),
+            identifier=order.identifier,
+            program=read_filter(order.filter_path),
+            init=order.init,
+        )
+        watch.cgroups = plan.cgroups
+        ends, pid = _start(plan, watch)
+    except BaseException:
+        monitor.remove_run_directory(watch.run_directory)
+        raise
+    running = state.running(pid, watch.to_json())
+    state.write(watch.directory, running)
+    channel.send(client_fd, frames.STARTED + str(pid).encode())
+    looked_after = monitor.Monitor(watch, running, ends, client_fd=client_fd, lock_fd=lock_fd)
+    looked_after.run(settle=order.settle)
+
+
+def _start(plan: Plan, watch: Watch) -> tuple[stdio.HostEnds, int]:
+    if plan.terminal:
+        null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
+        started = start.start(plan, (null, null, null))
+        os.close(null)
+        return stdio.terminal_ends(started.terminal_fd), started.pid
+    stdio.make(watch.run_directory, interactive=watch.interactive)
+    inside = stdio.open_inside(watch.run_directory, interactive=watch.interactive)
+    ends = stdio.open_outside(watch.run_directory, interactive=watch.interactive)
+    pid = start.start(plan, inside).pid
+    for fd in inside:
+        os.close(fd)
+    return ends, pid
+
+
+def lock(run_directory: str) -> int:
+    """Take the lock that says that a container is being looked after; return its descriptor.
+
+    Raises: Conflict: another process has it.
+    """
+    fd = os.open(f"{run_directory}/{LOCK}", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(fd)
+        raise Conflict("the container is running or being started already") from None
+    return fd
+
+
+def read_filter(path: str) -> bytes:
+    """Return the compiled seccomp filter in the file `path`; none for an empty path."""
+    if not path:
+        return b""
+    with open(path, "rb") as file:
+        return file.read()

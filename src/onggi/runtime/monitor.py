@@ -1,0 +1,320 @@
+"""The monitor: one small process a container, which outlives whatever started it.
+
+It holds the host's ends of the container's streams, writes the log, passes input and output on to
+whoever is attached, waits for the first process, and when that ends measures, cleans up and writes
+down how it ended. It is all that runs for an idle container, so it imports next to nothing, and
+what only the end needs is imported at the end.
+
+Nothing is lost with it: the pipes have names and the state says what to watch, so `resume` in
+another process goes on where a killed monitor stopped.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import select
+import sys
+
+from onggi.oci import jsontext
+from onggi.runtime import frames, state, stdio
+from onggi.runtime.log import LogWriter
+from onggi.runtime.order import Watch
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from onggi.runtime.state import State
+    from onggi.runtime.stdio import HostEnds
+
+_MOST_PENDING = 8 * frames.MOST_BYTES  # held for a reader or a program that is slow
+_SETTLE_MS = 1000
+_DRAIN_MS = 20  # how long output may still be on its way once the first process has ended
+
+
+class Client:
+    """Whoever is attached: messages to it wait here while it is slow, and it may go any time."""
+
+    __slots__ = ("fd", "pending", "size")
+
+    def __init__(self, fd: int) -> None:
+        self.fd = fd  # -1: nobody, or no more
+        self.pending: list[bytes] = []
+        self.size = 0
+        if fd >= 0:
+            os.set_blocking(fd, False)
+
+    def send(self, message: bytes) -> None:
+        """Send `message` now or as soon as it can be taken."""
+        if self.fd >= 0:
+            self.pending.append(message)
+            self.size += len(message)
+            self.flush()
+
+    def flush(self) -> None:
+        """Send what can be taken now."""
+        while self.pending and self.fd >= 0:
+            try:
+                os.write(self.fd, self.pending[0])
+            except BlockingIOError:
+                return
+            except OSError:
+                self.close()  # it went away; the container does not care
+                return
+            self.size -= len(self.pending.pop(0))
+
+    def is_behind(self) -> bool:
+        """Tell whether no more should be read for it, so that the writer waits as on a pipe."""
+        return self.size >= _MOST_PENDING
+
+    def close(self) -> None:
+        """Let it go."""
+        if self.fd >= 0:
+            os.close(self.fd)
+            self.fd = -1
+        self.pending.clear()
+        self.size = 0
+
+
+class Monitor:
+    """Looks after one container whose first process runs."""
+
+    def __init__(
+        self, watch: Watch, running: State, ends: HostEnds, *, client_fd: int, lock_fd: int
+    ) -> None:
+        self._watch = watch
+        self._state = running
+        self._ends = ends
+        self._client = Client(client_fd)
+        self._lock_fd = lock_fd
+        self._log = LogWriter(watch.directory)
+        self._pidfd = os.pidfd_open(running.pid)
+        self._input = bytearray()
+        self._input_ended = False
+        self._outputs = {ends.stdout_fd: (b"stdout", frames.OUTPUT)}
+        if ends.stderr_fd >= 0:
+            self._outputs[ends.stderr_fd] = (b"stderr", frames.ERROR)
+
+    def run(self, *, settle: bool) -> None:
+        """Serve until the first process has ended, then clean up and say so.
+
+        With `settle` it goes on as a leaner process once nothing has happened for a while.
+        """
+        while not self._wait(_SETTLE_MS if settle else None):
+            if settle and self._is_quiet():
+                self._settle()
+        self._drain()
+        self._finish()
+
+    def _wait(self, timeout_ms: int | None) -> bool:
+        """Serve what is ready; tell whether the first process has ended."""
+        for fd, _ in self._poller().poll(timeout_ms):
+            if fd == self._pidfd:
+                return True
+            self._serve(fd)
+        return False
+
+    def _poller(self) -> select.poll:
+        poller = select.poll()
+        poller.register(self._pidfd, select.POLLIN)
+        if not self._client.is_behind():
+            for fd in self._outputs:
+                poller.register(fd, select.POLLIN)
+        if self._client.fd >= 0:
+            wanted = select.POLLIN if len(self._input) < _MOST_PENDING else 0
+            poller.register(self._client.fd, wanted | (select.POLLOUT if self._client.size else 0))
+        if self._input and self._ends.stdin_fd >= 0:
+            both = select.POLLIN if self._ends.stdin_fd in self._outputs else 0
+            poller.register(self._ends.stdin_fd, select.POLLOUT | both)
+        return poller
+
+    def _serve(self, fd: int) -> None:
+        if fd == self._client.fd:
+            self._client.flush()
+            self._hear()
+            return
+        if fd == self._ends.stdin_fd:
+            self._feed()
+        if fd in self._outputs:
+            self._read(fd)
+
+    def _read(self, fd: int) -> bool:
+        """Read output once and pass it on; tell whether there was any."""
+        try:
+            data = os.read(fd, frames.MOST_BYTES)
+        except BlockingIOError:
+            return False
+        except OSError as error:
+            if error.errno != errno.EIO:  # how a terminal says that its other end is closed
+                raise
+            data = b""
+        if not data:
+            self._close_output(fd)
+            return False
+        name, kind = self._outputs[fd]
+        self._log.write(name, data)
+        self._client.send(kind + data)
+        return True
+
+    def _close_output(self, fd: int) -> None:
+        del self._outputs[fd]
+        if fd == self._ends.stdin_fd:
+            self._ends.stdin_fd = -1
+        os.close(fd)
+
+    def _hear(self) -> None:
+        """Take one message of whoever is attached."""
+        if self._client.fd < 0:
+            return
+        try:
+            message = os.read(self._client.fd, 2 * frames.MOST_BYTES)
+        except BlockingIOError:
+            return
+        except OSError:
+            message = b""
+        kind, content = message[:1], message[1:]
+        if kind == frames.INPUT:
+            self._input += content
+            self._feed()
+        elif kind == frames.END:
+            self._end_input()
+        elif kind == frames.SIZE:
+            self._resize(content)
+        elif not message:
+            self._client.close()
+            self._end_input()
+
+    def _feed(self) -> None:
+        """Write input that waits, as much as is taken."""
+        if self._ends.stdin_fd < 0:
+            self._input.clear()
+            return
+        try:
+            written = os.write(self._ends.stdin_fd, self._input) if self._input else 0
+        except BlockingIOError:
+            return
+        except OSError:
+            written = len(self._input)  # nobody will ever read it
+        del self._input[:written]
+        if self._input_ended and not self._input:
+            self._end_input()
+
+    def _end_input(self) -> None:
+        self._input_ended = True
+        if not self._input and not self._ends.terminal and self._ends.stdin_fd >= 0:
+            os.close(self._ends.stdin_fd)
+            self._ends.stdin_fd = -1
+
+    def _resize(self, content: bytes) -> None:
+        from onggi.linux import terminal
+
+        rows, columns = content.split(b" ")
+        if self._ends.terminal and self._ends.stdin_fd >= 0:
+            terminal.set_size(self._ends.stdin_fd, int(rows), int(columns))
+
+    def _drain(self) -> None:
+        """Read what the container wrote before it ended."""
+        for fd in list(self._outputs):
+            while self._read(fd):
+                if self._client.is_behind():
+                    self._flush_slowly()
+        for fd in list(self._outputs):  # a process of it may still hold the other end
+            if select.select([fd], [], [], _DRAIN_MS / 1000)[0]:
+                self._read(fd)
+
+    def _flush_slowly(self) -> None:
+        if self._client.fd >= 0:
+            os.set_blocking(self._client.fd, True)
+            self._client.flush()
+
+    def _finish(self) -> None:
+        final = conclude(self._watch, self._state, wait_status(self._state.pid, self._pidfd))
+        clean_up(self._watch)
+        self._flush_slowly()
+        self._client.send(frames.EXIT + jsontext.dumps(final.to_json()).encode())
+        self._client.close()
+
+    def _is_quiet(self) -> bool:
+        return not self._input and not self._client.size
+
+    def _settle(self) -> None:
+        """Go on as a bare interpreter: same process, same children, a third of the memory."""
+        fds = (self._ends.stdin_fd, self._ends.stdout_fd, self._ends.stderr_fd)
+        kept = [*fds, self._client.fd, self._lock_fd]
+        for fd in kept:
+            if fd >= 0:
+                os.set_inheritable(fd, True)
+        words = [self._watch.directory, *map(str, kept), str(int(self._input_ended))]
+        os.execv(sys.executable, [*command(), "settled", *words])
+
+
+def command() -> list[str]:
+    """Return the command that runs this module as a program, in a bare interpreter."""
+    package = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+    code = f"import sys; sys.path.insert(0, {package!r}); from onggi.runtime.monitor import main; main()"
+    return [sys.executable, "-IS", "-c", code]
+
+
+def main() -> None:
+    """Be a monitor: of a container just settled, or of one whose monitor is gone."""
+    mode, directory, *words = sys.argv[1:]
+    running = state.read(directory)
+    watch = Watch(**running.watch)
+    if mode == "settled":
+        stdin, stdout, stderr, client, lock, ended = map(int, words)
+        terminal = watch.terminal
+        ends = stdio.HostEnds(stdin_fd=stdin, stdout_fd=stdout, stderr_fd=stderr, terminal=terminal)
+        if ended:
+            ends.stdin_fd = -1 if not terminal else stdin
+    else:
+        client = -1
+        (lock,) = map(int, words)
+        ends = stdio.open_outside(watch.run_directory, interactive=False)
+    Monitor(watch, running, ends, client_fd=client, lock_fd=lock).run(settle=False)
+
+
+def wait_status(pid: int, pidfd: int) -> int:
+    """Return how `pid` ended, as waitpid says it; it has ended already."""
+    try:
+        return os.waitpid(pid, 0)[1]
+    except ChildProcessError:  # somebody else's child: its first monitor was killed
+        from onggi.linux import pidfd as facts
+
+        return facts.exit_status(pidfd)
+
+
+def conclude(watch: Watch, running: State, status: int) -> State:
+    """Write down how the container ended."""
+    from onggi.resources import measure
+    from onggi.runtime import host
+
+    oom_killed = measure.oom_kills(host.paired(watch.cgroups)) > 0
+    final = state.ended(running, status, oom_killed=oom_killed)
+    state.write(watch.directory, final)
+    return final
+
+
+def clean_up(watch: Watch) -> None:
+    """Remove what the container had beside its files: cgroups, pipes; then call what comes after.
+
+    Idempotent: whatever is gone already is fine, so that it can be done again after a crash.
+    """
+    from onggi.linux import cgroup
+
+    for path in reversed(watch.cgroups):
+        cgroup.kill(path)
+        cgroup.remove(path)
+    remove_run_directory(watch.run_directory)
+    if watch.after:
+        module, _, function = watch.after[0].partition(":")
+        __import__(module)
+        getattr(sys.modules[module], function)(*watch.after[1:])
+
+
+def remove_run_directory(path: str) -> None:
+    """Remove a flat run directory with what lies in it; gone already is fine."""
+    try:
+        for name in os.listdir(path):
+            os.unlink(f"{path}/{name}")
+        os.rmdir(path)
+    except FileNotFoundError:
+        pass  # another process cleaned up as well

@@ -1,0 +1,83 @@
+"""Plan the container's control groups: where they lie, what is written, who joins. Pure."""
+
+from __future__ import annotations
+
+import os
+
+from onggi.resources import devices, layout, settings
+from onggi.runtime.steps import cgroups
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from onggi.resources.layout import Paths, Preparation
+    from onggi.runtime.host import Host
+    from onggi.runtime.steps.base import Step
+
+PARENT = "/onggi"
+
+
+class Controlled:
+    """The host's steps, the steps that place the first process, and the cgroups' directories."""
+
+    __slots__ = ("host", "paths", "place", "warnings")
+
+    def __init__(self, host: list[Step], place: list[Step], paths: tuple[str, ...]) -> None:
+        self.host = host
+        self.place = place
+        self.paths = paths
+        self.warnings: tuple[str, ...] = ()
+
+
+def plan_cgroups(linux: dict[str, Any], host: Host, identifier: str) -> Controlled:
+    """Plan the cgroups of container `identifier`; `linux` is that part of its configuration.
+
+    Raises: InvalidInput, Unsupported: as resources.settings and resources.devices.
+    """
+    resources = linux.get("resources", {})
+    parent, name = split_path(linux.get("cgroupsPath", ""), identifier)
+    paths = layout.cgroup_paths(parent, name, host.hierarchies, host.memberships)
+    directories = {id(hierarchy): path for hierarchy, path in paths}
+    numbers = settings.settings(resources, host.hierarchies, host.control_files)
+    rules = resources.get("devices", [])
+    for hierarchy, _ in paths:
+        if hierarchy.version == 1 and "devices" in hierarchy.controllers:
+            numbers += devices.plan_v1(rules, hierarchy)
+    steps = [_prepare(one, paths) for one in layout.plan_directories(paths, numbers)]
+    for setting in numbers:
+        steps.append(cgroups.WriteSetting(directories[id(setting.hierarchy)], setting))
+    steps += _plan_device_program(rules, paths)
+    place: list[Step] = [cgroups.JoinCgroup(path) for _, path in paths]
+    return Controlled(steps, place, tuple(path for _, path in paths))
+
+
+def split_path(cgroups_path: str, identifier: str) -> tuple[str, str]:
+    """Return (parent, name) for a specification's cgroupsPath, or for one that names none."""
+    if not cgroups_path:
+        return PARENT, identifier
+    parent, name = os.path.split(cgroups_path.rstrip("/"))
+    return parent, name
+
+
+def _prepare(preparation: Preparation, paths: Paths) -> Step:
+    if isinstance(preparation, layout.Make):
+        own = any(path == preparation.path for _, path in paths)
+        return cgroups.MakeCgroup(preparation, shared=not own)
+    if isinstance(preparation, layout.Enable):
+        return cgroups.EnableControllers(preparation)
+    return cgroups.InheritCpuset(preparation)
+
+
+def _plan_device_program(rules: list[dict[str, Any]], paths: Paths) -> list[Step]:
+    """Return the step that guards devices on v2, where no v1 hierarchy does it."""
+    if not rules or any("devices" in hierarchy.controllers for hierarchy, _ in paths):
+        return []
+    from onggi.resources import device_program
+
+    program = device_program.device_program(rules)
+    return [
+        cgroups.AttachDeviceProgram(path, program)
+        for hierarchy, path in paths
+        if hierarchy.version == 2
+    ]

@@ -1,0 +1,218 @@
+"""Plan a whole container: from its OCI runtime configuration to the steps that make it. Pure.
+
+Nothing here touches the kernel or the disk; the same specification and host facts always give the
+same plan, and `onggi explain` prints what `onggi run` applies.
+
+Source: runtime-spec config.md, config-linux.md; the order is the kernel's (see each step).
+"""
+
+from __future__ import annotations
+
+from onggi.errors import InvalidInput
+from onggi.runtime.plan import cgroups, mounts, process
+from onggi.runtime.steps import devices, namespaces
+from onggi.runtime.steps import mounts as mount_steps
+from onggi.runtime.steps import process as process_steps
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import Any
+
+    from onggi.oci.mount import Mount
+    from onggi.runtime.host import Host
+    from onggi.runtime.steps.base import Step
+
+# New namespaces in the order in which a process may leave the old ones: the user namespace first,
+# as it owns the rest; PID and time namespaces take hold of children only.
+KINDS = ("user", "network", "ipc", "uts", "cgroup", "mount", "pid", "time")
+
+
+class UserMap:
+    """The mappings of a user namespace: lines of (inside, outside, count), as in uid_map."""
+
+    __slots__ = ("gids", "uids")
+
+    def __init__(
+        self, uids: tuple[tuple[int, int, int], ...], gids: tuple[tuple[int, int, int], ...]
+    ) -> None:
+        self.uids = uids
+        self.gids = gids
+
+
+class Plan:
+    """The steps that make a container, by who takes them and when.
+
+    host: by the host, before any process of the container exists.
+    place: by the host, on the first process, before that executes anything.
+    children: namespaces that the host's side unshares for the child that it forks.
+    container: by the first process, in its namespaces.
+    program: its last steps, after which it is the user's program.
+    cgroups: the container's own cgroup directories, for whoever measures or removes them.
+    """
+
+    __slots__ = (
+        "cgroups",
+        "children",
+        "container",
+        "host",
+        "identifier",
+        "place",
+        "program",
+        "terminal",
+        "user_map",
+        "warnings",
+    )
+
+    def __init__(
+        self,
+        *,
+        identifier: str,
+        host: list[Step],
+        place: list[Step],
+        children: tuple[str, ...],
+        container: list[Step],
+        program: list[Step],
+        cgroups: tuple[str, ...],
+        terminal: bool,
+        user_map: UserMap | None,
+        warnings: tuple[str, ...] = (),
+    ) -> None:
+        self.identifier = identifier
+        self.host = host
+        self.place = place
+        self.children = children
+        self.container = container
+        self.program = program
+        self.cgroups = cgroups
+        self.terminal = terminal
+        self.user_map = user_map
+        self.warnings = warnings
+
+    def steps(self) -> list[Step]:
+        """Return every step in the order in which they are taken."""
+        forked: list[Step] = [namespaces.Unshare(self.children)] if self.children else []
+        return [*self.host, *self.place, *forked, *self.container, *self.program]
+
+
+def plan_container(
+    config: dict[str, Any],
+    rootfs: Iterable[Mount],
+    host: Host,
+    *,
+    identifier: str,
+    program: bytes = b"",
+    program_flags: int = 0,
+    init: bool = False,
+) -> Plan:
+    """Return the plan of the container that `config` describes.
+
+    Args: rootfs: how storage says the root is mounted at `config["root"]["path"]`; empty for a
+        directory that is complete already. program: the compiled seccomp filter. init: stay
+        behind as the program's reaper.
+    Raises: InvalidInput: the configuration asks for what makes no sense; Unsupported: for what
+        this host cannot do.
+    """
+    linux = config.get("linux", {})
+    controlled = cgroups.plan_cgroups(linux, host, identifier)
+    fresh, joined = _namespaces(linux.get("namespaces", []))
+    user_map = _user_map(linux) if "user" in fresh else None
+    spec = config["process"]
+    return Plan(
+        identifier=identifier,
+        host=controlled.host,
+        place=controlled.place,
+        children=tuple(kind for kind in ("pid", "time") if kind in fresh),
+        container=[
+            *_plan_namespaces(fresh, joined, linux),
+            *_plan_names(config, fresh),
+            *_plan_tree(config, rootfs, host, fresh),
+            *process.plan_before_pivot(spec),
+            mount_steps.PivotRoot(),
+        ],
+        program=process.plan_identity(
+            spec, program=program, program_flags=program_flags, keyring=identifier, init=init
+        ),
+        cgroups=controlled.paths,
+        terminal=bool(spec.get("terminal")),
+        user_map=user_map,
+        warnings=controlled.warnings,
+    )
+
+
+def _namespaces(entries: list[dict[str, str]]) -> tuple[tuple[str, ...], dict[str, str]]:
+    """Return (kinds to make new, kind -> file to join)."""
+    fresh: list[str] = []
+    joined: dict[str, str] = {}
+    for entry in entries:
+        kind = entry["type"]
+        if kind not in KINDS:
+            raise InvalidInput(f"unknown namespace {kind!r}", hint=", ".join(KINDS))
+        if kind in fresh or kind in joined:
+            raise InvalidInput(f"the {kind} namespace is named twice")
+        if entry.get("path"):
+            joined[kind] = entry["path"]
+        else:
+            fresh.append(kind)
+    if "mount" not in fresh:
+        raise InvalidInput("a container needs a mount namespace of its own")
+    return tuple(kind for kind in KINDS if kind in fresh), joined
+
+
+def _user_map(linux: dict[str, Any]) -> UserMap:
+    def lines(name: str) -> tuple[tuple[int, int, int], ...]:
+        entries = linux.get(name, [])
+        if not entries:
+            raise InvalidInput(f"a user namespace without {name}")
+        return tuple((entry["containerID"], entry["hostID"], entry["size"]) for entry in entries)
+
+    return UserMap(lines("uidMappings"), lines("gidMappings"))
+
+
+def _plan_namespaces(
+    fresh: tuple[str, ...], joined: dict[str, str], linux: dict[str, Any]
+) -> list[Step]:
+    steps: list[Step] = [
+        namespaces.JoinNamespace(kind, joined[kind]) for kind in KINDS if kind in joined
+    ]
+    now = tuple(kind for kind in fresh if kind not in (*namespaces.FOR_CHILDREN, "user"))
+    steps.append(namespaces.Unshare(now))
+    inherited = linux.get("rootfsPropagation", "")
+    steps.append(namespaces.SetPropagation("rshared" if "shared" in inherited else "rslave"))
+    return steps
+
+
+def _plan_names(config: dict[str, Any], fresh: tuple[str, ...]) -> list[Step]:
+    steps: list[Step] = []
+    if "network" in fresh:
+        steps.append(namespaces.LoopbackUp())
+    if config.get("hostname"):
+        steps.append(namespaces.SetHostname(config["hostname"]))
+    if config.get("domainname"):
+        steps.append(namespaces.SetDomainname(config["domainname"]))
+    for name, value in config.get("linux", {}).get("sysctl", {}).items():
+        steps.append(process_steps.WriteSysctl(name, value))
+    return steps
+
+
+def _plan_tree(
+    config: dict[str, Any], rootfs: Iterable[Mount], host: Host, fresh: tuple[str, ...]
+) -> list[Step]:
+    linux = config.get("linux", {})
+    root = config["root"]
+    steps = [
+        *mounts.plan_root(root["path"], rootfs),
+        *mounts.plan_mounts(config, host.hierarchies),
+        *mounts.plan_devices(config, mapped="user" in fresh),
+        *mounts.plan_hidden(config),
+    ]
+    if config["process"].get("terminal"):
+        steps.append(devices.OpenTerminal())
+    cwd = config["process"].get("cwd", "/")
+    if cwd != "/":
+        steps.append(mount_steps.MakeDirectory(cwd))
+    if linux.get("rootfsPropagation"):
+        steps.append(mount_steps.RootPropagation(linux["rootfsPropagation"]))
+    if root.get("readonly"):
+        steps.append(mount_steps.RootReadonly())
+    return steps

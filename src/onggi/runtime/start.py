@@ -1,0 +1,192 @@
+"""Start a container: the host's steps, the fork, and the handshake with the first process.
+
+    host's side                                 first process
+    ───────────                                 ─────────────
+    makes the cgroups, sets their numbers
+    unshares PID and time for its child, forks ─▶ waits
+    places the child in the cgroups
+    "go" ──────────────────────────────────────▶ unshares the rest, mounts, pivots, drops
+    ◀────────────────────────── "terminal" + fd  (where one was asked for)
+    ◀────────────────────────── "failed" …       any step that fails, and its end
+    ◀────────────────────────── "ready"          just before it becomes the program
+    ◀────────────────────────── report, 4 bytes  the program could not be executed
+    ◀────────────────────────── end of file      the program runs
+
+Whoever calls `start` is single-threaded and becomes the parent of the container's process.
+"""
+
+from __future__ import annotations
+
+import _signal  # type: ignore[import-not-found]  # `signal` costs 6 ms, and this is all of it
+import os
+
+from onggi.linux import channel, namespace, process
+from onggi.runtime import failure
+from onggi.runtime.steps import namespaces
+from onggi.runtime.steps.base import Context
+from onggi.runtime.stub import stub
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from onggi.runtime.plan.container import Plan
+    from onggi.runtime.steps.base import Step
+
+SIGKILL = 9
+_IGNORED_BY_PYTHON = (13, 25)  # SIGPIPE, SIGXFSZ: Python/pylifecycle.c
+
+
+class Started:
+    """A container's process that runs, and the host's end of its terminal (-1: none)."""
+
+    __slots__ = ("pid", "terminal_fd")
+
+    def __init__(self, pid: int, terminal_fd: int) -> None:
+        self.pid = pid
+        self.terminal_fd = terminal_fd
+
+
+def start(plan: Plan, standard_fds: tuple[int, int, int]) -> Started:
+    """Apply `plan` and return once its program runs.
+
+    Args: standard_fds: what becomes standard input, output and error of the program; stays the
+        caller's. With a terminal they are not used.
+    Raises: StartFailed: with stage, call, argument and errno; nothing is left behind.
+    """
+    done: list[Step] = []
+    try:
+        context = Context()
+        for step in plan.host:
+            failure.apply_steps("host", [step], context)
+            done.append(step)
+        return _start_process(plan, standard_fds, context)
+    except BaseException:
+        undo(done)
+        raise
+
+
+def undo(steps: list[Step]) -> None:
+    """Take back what host steps made, last first."""
+    for step in reversed(steps):
+        take_back = getattr(step, "undo", None)
+        if take_back is not None:
+            take_back()
+
+
+def _start_process(plan: Plan, standard_fds: tuple[int, int, int], context: Context) -> Started:
+    ours, theirs = channel.pair()
+    try:
+        pid = _fork(plan, standard_fds, theirs, ours)
+        os.close(theirs)
+        theirs = -1
+        try:
+            return _lead(plan, pid, ours, context)
+        except BaseException:
+            _kill(pid)
+            raise
+    finally:
+        os.close(ours)
+        if theirs >= 0:
+            os.close(theirs)
+
+
+def _fork(plan: Plan, standard_fds: tuple[int, int, int], theirs: int, ours: int) -> int:
+    """Fork the first process into PID and time namespaces of its own; return its PID out here."""
+    stub_fd = stub.sealed()
+    own = [os.open(f"/proc/self/ns/{kind}", os.O_RDONLY | os.O_CLOEXEC) for kind in plan.children]
+    try:
+        if plan.children:
+            namespace.unshare(namespaces.flags(plan.children))
+        pid = os.fork()
+        if pid == 0:
+            os.close(ours)
+            become(plan, standard_fds, theirs, stub_fd)
+        for fd in own:  # so that our next child is the host's again
+            namespace.setns(fd, 0)
+        return pid
+    finally:
+        for fd in (*own, stub_fd):
+            os.close(fd)
+
+
+def _lead(plan: Plan, pid: int, ours: int, context: Context) -> Started:
+    """Place the child, let it go, and hear what becomes of it."""
+    context.pid = pid
+    failure.apply_steps("host", plan.place, context)
+    channel.send(ours, b"go")
+    terminal_fd = -1
+    ready = False
+    while True:
+        message, fds = channel.receive(ours)
+        if message == b"terminal":
+            (terminal_fd,) = fds
+        elif message == b"ready":
+            ready = True
+        elif not message and ready:
+            return Started(pid, terminal_fd)
+        else:
+            raise _failure(plan, message, pid)
+
+
+def _failure(plan: Plan, message: bytes, pid: int) -> Exception:
+    told = failure.decode(message)
+    if told is not None:
+        return told
+    if len(message) == stub.REPORT_BYTES:
+        error = stub.failure(message)
+        return failure.from_error("program", plan.program[-1], error)
+    _, status = os.waitpid(pid, 0)
+    return failure.died(status)
+
+
+def _kill(pid: int) -> None:
+    try:
+        os.kill(pid, SIGKILL)
+        os.waitpid(pid, 0)
+    except (ProcessLookupError, ChildProcessError):
+        pass  # it ended and was waited for where its failure was read
+
+
+def become(
+    plan: Plan, standard_fds: tuple[int, int, int], report_fd: int, stub_fd: int
+) -> None:
+    """Become the container's first process, in the child of a fork; never returns.
+
+    Until it is the user's program it cannot be traced or read by anybody inside, and it ends with
+    the process that started it.
+    """
+    try:
+        process.set_dumpable(False)
+        process.set_pdeathsig(SIGKILL)
+        restore_signals()
+        if channel.receive(report_fd)[0] == b"go":
+            _apply(plan, standard_fds, report_fd, stub_fd)
+    except failure.StartFailed as failed:
+        channel.send(report_fd, failed.encode())
+    except BaseException as error:  # whatever it is, the other end must hear of it
+        channel.send(report_fd, failure.from_error("container", None, error).encode())
+    finally:
+        os._exit(1)
+
+
+def restore_signals() -> None:
+    """Give signals back the meaning that a new program expects; ignored ones survive exec(2)."""
+    for number in _IGNORED_BY_PYTHON:
+        _signal.signal(number, _signal.SIG_DFL)
+    _signal.pthread_sigmask(_signal.SIG_SETMASK, ())
+
+
+def _apply(
+    plan: Plan, standard_fds: tuple[int, int, int], report_fd: int, stub_fd: int
+) -> None:
+    if not plan.terminal:
+        for number, fd in enumerate(standard_fds):
+            os.dup2(fd, number, inheritable=True)
+    context = Context()
+    context.report_fd = report_fd
+    context.stub_fd = stub_fd
+    failure.apply_steps("container", plan.container, context)
+    *before, execute = plan.program
+    failure.apply_steps("container", before, context)
+    process.set_pdeathsig(0)
+    channel.send(report_fd, b"ready")
+    failure.apply_steps("program", [execute], context)

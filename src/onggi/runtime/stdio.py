@@ -1,0 +1,64 @@
+"""The ends of a container's standard streams, on the host and inside.
+
+They are named pipes in the container's run directory, not anonymous ones, and the container holds
+its own ends open for both reading and writing: when a monitor is killed nothing breaks, writes wait
+in the pipe, and the next monitor opens the same names.
+
+With a terminal there are no pipes: the terminal carries all three streams.
+"""
+
+from __future__ import annotations
+
+import os
+
+NAMES = ("stdin", "stdout", "stderr")
+
+
+class HostEnds:
+    """What the monitor holds: where it writes input to (-1: nowhere) and reads output from."""
+
+    __slots__ = ("stderr_fd", "stdin_fd", "stdout_fd", "terminal")
+
+    def __init__(
+        self, *, stdin_fd: int = -1, stdout_fd: int = -1, stderr_fd: int = -1, terminal: bool
+    ) -> None:
+        self.stdin_fd = stdin_fd
+        self.stdout_fd = stdout_fd
+        self.stderr_fd = stderr_fd
+        self.terminal = terminal
+
+
+def make(directory: str, *, interactive: bool) -> None:
+    """Make the named pipes in `directory`."""
+    for name in NAMES if interactive else NAMES[1:]:
+        os.mkfifo(f"{directory}/{name}", 0o600)
+
+
+def open_inside(directory: str, *, interactive: bool) -> tuple[int, int, int]:
+    """Open what becomes the program's standard input, output and error; the caller owns them."""
+    both = os.O_RDWR | os.O_CLOEXEC
+    if interactive:
+        # Not for writing too: the program must see the end of its input when the host's end goes.
+        stdin = os.open(f"{directory}/stdin", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        os.set_blocking(stdin, True)
+    else:
+        stdin = os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
+    return stdin, os.open(f"{directory}/stdout", both), os.open(f"{directory}/stderr", both)
+
+
+def open_outside(directory: str, *, interactive: bool) -> HostEnds:
+    """Open the monitor's ends; opening never waits for the other end."""
+    quick = os.O_NONBLOCK | os.O_CLOEXEC
+    stdin = os.open(f"{directory}/stdin", os.O_WRONLY | quick) if interactive else -1
+    return HostEnds(
+        stdin_fd=stdin,
+        stdout_fd=os.open(f"{directory}/stdout", os.O_RDONLY | quick),
+        stderr_fd=os.open(f"{directory}/stderr", os.O_RDONLY | quick),
+        terminal=False,
+    )
+
+
+def terminal_ends(master_fd: int) -> HostEnds:
+    """Return the monitor's ends for a terminal, whose ownership it takes."""
+    os.set_blocking(master_fd, False)
+    return HostEnds(stdin_fd=master_fd, stdout_fd=master_fd, terminal=True)
