@@ -5,6 +5,8 @@ Facts that shape this file, each of them tried:
 - `libc.name` shares one function object between all users, `libc["name"]` gives a fresh one. Every
   binding is therefore made once, by item access, and kept by the module that owns it.
 - Without `argtypes` ctypes passes integers as C int and cuts the rest off silently.
+- A function that returns int leaves the upper half of the register to chance: read as a long, its
+  -1 may be 4294967295, a success. `syscall` alone returns long here.
 - ctypes hands a bytes object over as a pointer, so a NUL inside ends the string silently.
 - errno is kept for us only if the library was opened so (`use_errno`), and until the next call.
 
@@ -49,15 +51,15 @@ __all__ = [
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
-def bind(name: str, *argtypes: Any) -> Callable[..., int]:
+def bind(name: str, *argtypes: Any, returns: Any = c_int) -> Callable[..., int]:
     """Bind a function of the C library, as a pointer of the caller's own.
 
-    The result is called with exactly `argtypes` and returns a C long; it sets errno, which
-    `check` must read before anything else is called.
+    The result is called with exactly `argtypes`; it sets errno, which `check` must read before
+    anything else is called. `returns` is the C type that the library declares.
     """
     function = _libc[name]
     function.argtypes = argtypes
-    function.restype = c_long
+    function.restype = returns
     return function
 
 
@@ -69,7 +71,7 @@ def bind_syscall(name: str, *argtypes: Any) -> Callable[..., int]:
 
     Source: syscall(2).
     """
-    syscall = bind("syscall", c_long, *argtypes)
+    syscall = bind("syscall", c_long, *argtypes, returns=c_long)
 
     def call(*arguments: Any) -> int:
         return syscall(numbers.number(name), *arguments)
