@@ -22,25 +22,28 @@ if TYPE_CHECKING:
 LOCK = "monitor"  # in the run directory; held by the monitor for as long as it lives
 
 
-def launch(order: Order) -> int:
+def launch(order: Order, lock_fd: int) -> int:
     """Fork a monitor that carries out `order`; return our end of its channel, which we own.
 
     The first message on it is frames.STARTED or a failure. Closing it detaches.
+
+    Args: lock_fd: what `lock` returned for the order's run directory; the monitor shares it, and
+        the caller closes its own.
     """
     ours, theirs = channel.pair()
     if os.fork() == 0:
         os.close(ours)
-        serve(order, theirs)
+        serve(order, theirs, lock_fd)
     os.close(theirs)
     return ours
 
 
-def serve(order: Order, client_fd: int) -> None:
+def serve(order: Order, client_fd: int, lock_fd: int) -> None:
     """Be the monitor of `order`, in a process made for it; never returns."""
     code = 1
     try:
-        detach(client_fd)
-        _serve(order, client_fd)
+        detach((client_fd, lock_fd))
+        _serve(order, client_fd, lock_fd)
         code = 0
     except failure.StartFailed as failed:
         channel.send(client_fd, failed.encode())
@@ -50,7 +53,7 @@ def serve(order: Order, client_fd: int) -> None:
         os._exit(code)
 
 
-def detach(kept_fd: int) -> None:
+def detach(kept_fds: tuple[int, int]) -> None:
     """Leave the caller's session, terminal, directory, streams and descriptors behind."""
     os.setsid()
     os.chdir("/")
@@ -59,14 +62,14 @@ def detach(kept_fd: int) -> None:
     for standard in (0, 1, 2):
         os.dup2(null, standard)
     # Also the descriptors that hold the caller's locks: a lock lives as long as any copy.
-    process.close_range(3, kept_fd - 1)
-    process.close_range(kept_fd + 1)
+    first, second = sorted(kept_fds)
+    process.close_range(3, first - 1) if first > 3 else None
+    process.close_range(first + 1, second - 1) if second > first + 1 else None
+    process.close_range(second + 1)
 
 
-def _serve(order: Order, client_fd: int) -> None:
+def _serve(order: Order, client_fd: int, lock_fd: int) -> None:
     watch = order.watch
-    os.makedirs(watch.run_directory, 0o700, exist_ok=True)
-    lock_fd = lock(watch.run_directory)
     try:
         plan = plan_container(
             order.config,
@@ -74,6 +77,7 @@ def _serve(order: Order, client_fd: int) -> None:
             host.gather(),
             identifier=order.identifier,
             program=read_filter(order.filter_path),
+            program_flags=order.filter_flags,
             init=order.init,
         )
         watch.cgroups = plan.cgroups
@@ -104,10 +108,15 @@ def _start(plan: Plan, watch: Watch) -> tuple[stdio.HostEnds, int]:
 
 
 def lock(run_directory: str) -> int:
-    """Take the lock that says that a container is being looked after; return its descriptor.
+    """Make a run directory and take its lock, which says that a container is being looked after.
 
+    Whoever makes a container holds it from before the container can be seen until the monitor,
+    which shares the descriptor, has ended: a run directory without a holder was left by a crash.
+
+    Returns: a descriptor the caller owns.
     Raises: Conflict: another process has it.
     """
+    os.makedirs(run_directory, 0o700, exist_ok=True)
     fd = os.open(f"{run_directory}/{LOCK}", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)

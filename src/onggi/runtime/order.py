@@ -47,7 +47,16 @@ class Watch:
 class Order:
     """A container to start: what it is, and how it is to be watched."""
 
-    __slots__ = ("config", "filter_path", "identifier", "init", "rootfs", "settle", "watch")
+    __slots__ = (
+        "config",
+        "filter_flags",
+        "filter_path",
+        "identifier",
+        "init",
+        "rootfs",
+        "settle",
+        "watch",
+    )
 
     def __init__(
         self,
@@ -57,6 +66,7 @@ class Order:
         rootfs: list[Mount],
         watch: Watch,
         filter_path: str = "",
+        filter_flags: int = 0,
         init: bool = False,
         settle: bool = False,
     ) -> None:
@@ -65,12 +75,13 @@ class Order:
         self.rootfs = rootfs
         self.watch = watch
         self.filter_path = filter_path  # a file with the compiled seccomp filter; "": none
+        self.filter_flags = filter_flags  # SECCOMP_FILTER_FLAG_*
         self.init = init
         self.settle = settle  # whether the monitor becomes a leaner process once all is quiet
 
     def to_json(self) -> dict[str, Any]:
         """Return the order as JSON members."""
-        plain = ("identifier", "config", "filter_path", "init", "settle")
+        plain = ("identifier", "config", "filter_path", "filter_flags", "init", "settle")
         return {
             **{name: getattr(self, name) for name in plain},
             "rootfs": [[one.type, one.source, one.target, one.options] for one in self.rootfs],

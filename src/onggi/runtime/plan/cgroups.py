@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from onggi.resources import devices, layout, settings
+from onggi.resources import device_program, devices, layout, settings
 from onggi.runtime.steps import cgroups
 
 TYPE_CHECKING = False
@@ -41,13 +41,15 @@ def plan_cgroups(linux: dict[str, Any], host: Host, identifier: str) -> Controll
     directories = {id(hierarchy): path for hierarchy, path in paths}
     numbers = settings.settings(resources, host.hierarchies, host.control_files)
     rules = resources.get("devices", [])
-    for hierarchy, _ in paths:
-        if hierarchy.version == 1 and "devices" in hierarchy.controllers:
-            numbers += devices.plan_v1(rules, hierarchy)
+    guard = devices.device_hierarchy(host.hierarchies) if rules else None
+    if guard is not None and guard.version == 1:
+        numbers += devices.plan_v1(rules, guard)
     steps = [_prepare(one, paths) for one in layout.plan_directories(paths, numbers)]
     for setting in numbers:
         steps.append(cgroups.WriteSetting(directories[id(setting.hierarchy)], setting))
-    steps += _plan_device_program(rules, paths)
+    if guard is not None and guard.version == 2:
+        program = device_program.device_program(rules)
+        steps.append(cgroups.AttachDeviceProgram(directories[id(guard)], program))
     place: list[Step] = [cgroups.JoinCgroup(path) for _, path in paths]
     return Controlled(steps, place, tuple(path for _, path in paths))
 
@@ -67,17 +69,3 @@ def _prepare(preparation: Preparation, paths: Paths) -> Step:
     if isinstance(preparation, layout.Enable):
         return cgroups.EnableControllers(preparation)
     return cgroups.InheritCpuset(preparation)
-
-
-def _plan_device_program(rules: list[dict[str, Any]], paths: Paths) -> list[Step]:
-    """Return the step that guards devices on v2, where no v1 hierarchy does it."""
-    if not rules or any("devices" in hierarchy.controllers for hierarchy, _ in paths):
-        return []
-    from onggi.resources import device_program
-
-    program = device_program.device_program(rules)
-    return [
-        cgroups.AttachDeviceProgram(path, program)
-        for hierarchy, path in paths
-        if hierarchy.version == 2
-    ]

@@ -50,26 +50,7 @@ def plan_root(target: str, rootfs: Iterable[Mount]) -> list[Step]:
         return [mounts.BindRoot(target)]
     if len(listed) != 1 or listed[0].type != "overlay":
         raise InvalidInput(f"a root file system of {len(listed)} mounts", hint="one overlay")
-    lower: tuple[str, ...] = ()
-    named = {"upperdir": "", "workdir": ""}
-    rest: list[str] = []
-    for option in listed[0].options:
-        key, _, value = option.partition("=")
-        if key == "lowerdir":
-            lower = tuple(value.split(":"))
-        elif key in named:
-            named[key] = value
-        else:
-            rest.append(option)
-    return [
-        mounts.MountOverlay(
-            target,
-            lower,
-            upper=named["upperdir"],
-            work=named["workdir"],
-            options=tuple(word for word in rest if word != "ro"),
-        )
-    ]
+    return [mounts.MountOverlay(target, listed[0].options)]
 
 
 def plan_mounts(config: dict[str, Any], hierarchies: Iterable[Hierarchy]) -> list[Step]:

@@ -27,30 +27,25 @@ class MountOverlay(Step):
     for it to be taken down.
     """
 
-    __slots__ = ("lower", "options", "target", "upper", "work")
+    __slots__ = ("options", "target")
 
-    def __init__(
-        self,
-        target: str,
-        lower: tuple[str, ...],
-        *,
-        upper: str = "",
-        work: str = "",
-        options: tuple[str, ...] = (),
-    ) -> None:
+    def __init__(self, target: str, options: tuple[str, ...]) -> None:
         self.target = target
-        self.lower = lower  # topmost first
-        self.upper = upper
-        self.work = work
-        self.options = options
+        self.options = options  # as mount(2) takes them: lowerdir=…, upperdir=…, workdir=…
 
     def apply(self, context: Context) -> None:
-        data = self._data()
+        data = ",".join(self._own())
         if len(os.fsencode(data)) <= _PAGE:
-            mount.mount("overlay", self.target, "overlay", 0, data)
+            mount.mount("overlay", self.target, "overlay", self._flags(), data)
         else:
             self._mount_by_parts()
-        _open_root(context, self.target)
+        context.root_fd = os.open(self.target, O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+
+    def _own(self) -> list[str]:
+        return [word for word in self.options if word != "ro"]
+
+    def _flags(self) -> int:
+        return mount.MS_RDONLY if "ro" in self.options else 0
 
     def _mount_by_parts(self) -> None:
         # Since Linux kernel commit 24e16e385f22 ("ovl: add support for appending lowerdirs one by
@@ -58,30 +53,39 @@ class MountOverlay(Step):
         fs_fd = mount.fsopen("overlay")
         try:
             mount.fsconfig_string(fs_fd, "source", "overlay")
-            for layer in self.lower:
-                mount.fsconfig_string(fs_fd, "lowerdir+", layer)
-            for key, value in self._writable():
-                mount.fsconfig_string(fs_fd, key, value)
-            for word in self.options:
-                mount.fsconfig_flag(fs_fd, word)
-            _attach_new(fs_fd, 0, AT_FDCWD, self.target, 0)
+            for word in self._own():
+                key, equals, value = word.partition("=")
+                if key == "lowerdir":
+                    for layer in _split_layers(value):
+                        mount.fsconfig_string(fs_fd, "lowerdir+", layer)
+                elif equals:
+                    mount.fsconfig_string(fs_fd, key, _unescape(value))
+                else:
+                    mount.fsconfig_flag(fs_fd, key)
+            attributes = mount.MOUNT_ATTR_RDONLY if self._flags() else 0
+            _attach_new(fs_fd, attributes, AT_FDCWD, self.target, 0)
         finally:
             os.close(fs_fd)
 
-    def _writable(self) -> list[tuple[str, str]]:
-        return [("upperdir", self.upper), ("workdir", self.work)] if self.upper else []
-
-    def _data(self) -> str:
-        parts = ["lowerdir=" + ":".join(_escape(layer, "\\:,") for layer in self.lower)]
-        parts += [f"{key}={_escape(value, chr(92) + ',')}" for key, value in self._writable()]
-        return ",".join([*parts, *self.options])
+    def layers(self) -> list[str]:
+        """Return the read-only directories, the topmost first."""
+        for word in self.options:
+            if word.startswith("lowerdir="):
+                return _split_layers(word.removeprefix("lowerdir="))
+        return []
 
     def describe(self) -> str:
-        kind = "under one writable directory" if self.upper else "read-only"
-        return f"stack {len(self.lower)} layer{'s' * (len(self.lower) != 1)} {kind} at {self.target}"
+        count = len(self.layers())
+        writable = any(word.startswith("upperdir=") for word in self.options)
+        kind = "under one writable directory" if writable else "read-only"
+        return f"stack {count} layer{'s' * (count != 1)} {kind} at {self.target}"
 
     def shell(self) -> list[str]:
-        return [f"mount -t overlay -o {quote(self._data())} overlay {quote(self.target)}"]
+        listed = quote(",".join(self.options))
+        return [f"mount -t overlay -o {listed} overlay {quote(self.target)}"]
+
+    def argument(self) -> str:
+        return self.target
 
 
 class BindRoot(Step):
@@ -94,7 +98,7 @@ class BindRoot(Step):
 
     def apply(self, context: Context) -> None:
         mount.mount(self.target, self.target, "", mount.MS_BIND | mount.MS_REC, "")
-        _open_root(context, self.target)
+        context.root_fd = os.open(self.target, O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
 
     def describe(self) -> str:
         return f"bind {self.target} over itself: pivot_root wants a mount point"
@@ -424,13 +428,24 @@ def in_root(path: str) -> str:
     return '"$root"' + quote("/" + path.lstrip("/"))
 
 
-def _open_root(context: Context, path: str) -> None:
-    context.root_fd = os.open(path, O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+def _split_layers(value: str) -> list[str]:
+    """Split the value of lowerdir; a colon or backslash of a path stands behind a backslash."""
+    layers = [""]
+    escaped = False
+    for character in value:
+        if character == ":" and not escaped:
+            layers.append("")
+        elif character == "\\" and not escaped:
+            escaped = True
+            continue
+        else:
+            layers[-1] += character
+        escaped = False
+    return layers
 
 
-def _escape(path: str, special: str) -> str:
-    # overlayfs takes `\` as an escape in its own parser (ovl_parse_layer); `:` separates layers.
-    return "".join("\\" + character if character in special else character for character in path)
+def _unescape(value: str) -> str:
+    return ":".join(_split_layers(value.replace(":", "\\:")))
 
 
 def _attach_new(fs_fd: int, attributes: int, dirfd: int, target: str, propagation: int) -> None:
