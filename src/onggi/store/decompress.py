@@ -1,0 +1,107 @@
+"""Compressed streams as chunks of what is in them, with bounds on what comes out.
+
+Source: RFC 1952 (gzip; members may follow one another), RFC 8878 (zstd; so may frames).
+"""
+
+from __future__ import annotations
+
+import zlib
+
+from onggi.errors import Corrupt, Unsupported
+from onggi.oci.media_types import LAYER_COMPRESSIONS
+from onggi.store.tar_limits import ArchiveRefused, Limits
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import BinaryIO
+
+_CHUNK = 1 << 18
+_OUTPUT = 1 << 20
+_GZIP_WINDOW = 16 + zlib.MAX_WBITS
+
+
+def compression_of_type(media_type: str) -> str:
+    """Tell how a layer of this media type is compressed: "", "gzip" or "zstd".
+
+    Raises: Unsupported: it is not the media type of a layer that we can unpack.
+    """
+    try:
+        return LAYER_COMPRESSIONS[media_type]
+    except KeyError:
+        raise Unsupported(f"{media_type!r} is not the media type of a layer") from None
+
+
+def compression_of_bytes(beginning: bytes) -> str:
+    """Tell from a stream's first bytes how it is compressed, "" if in no way known here."""
+    if beginning.startswith(b"\x1f\x8b\x08"):
+        return "gzip"
+    return "zstd" if beginning.startswith(b"\x28\xb5\x2f\xfd") else ""
+
+
+def decompressed(stream: BinaryIO, compression: str, limits: Limits) -> Iterator[bytes]:
+    """Yield what is in a stream, up to its end.
+
+    Raises: Corrupt; ArchiveRefused: too much comes out, or too much for what went in;
+        Unsupported: nothing here can decompress it.
+    """
+    counted = _Counted(stream)
+    total = 0
+    for chunk in _DECODERS[compression](counted):
+        total += len(chunk)
+        if total > limits.total_bytes:
+            raise ArchiveRefused(f"it has more than {limits.total_bytes} bytes")
+        if total > limits.ratio_free_bytes and total > limits.ratio * counted.count:
+            raise ArchiveRefused(
+                f"{counted.count} compressed bytes became {total} and more, "
+                f"{limits.ratio} times as many are allowed"
+            )
+        yield chunk
+
+
+class _Counted:
+    """Chunks of a stream, and how many bytes they were."""
+
+    __slots__ = ("_stream", "count")
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+        self.count = 0
+
+    def __iter__(self) -> Iterator[bytes]:
+        while chunk := self._stream.read(_CHUNK):
+            self.count += len(chunk)
+            yield chunk
+
+
+def _plain(chunks: _Counted) -> Iterator[bytes]:
+    yield from chunks
+
+
+def _gunzip(chunks: _Counted) -> Iterator[bytes]:
+    member = zlib.decompressobj(_GZIP_WINDOW)
+    begun = False
+    for chunk in chunks:
+        data = chunk
+        while data:
+            if member.eof:
+                data = data.lstrip(b"\0")  # gzip(1) lets zeros fill up a tape's last block
+                member, begun = zlib.decompressobj(_GZIP_WINDOW), False
+                continue
+            try:
+                yield member.decompress(data, _OUTPUT)
+            except zlib.error as error:
+                raise Corrupt(f"damaged gzip stream: {error}") from error
+            begun = True
+            data = member.unconsumed_tail or member.unused_data
+    if begun and not member.eof:
+        raise Corrupt("damaged gzip stream: it ends too early")
+
+
+def _unzstd(chunks: _Counted) -> Iterator[bytes]:
+    from onggi.store.zstd import decompressed as zstd_decompressed
+
+    return zstd_decompressed(chunks)
+
+
+_DECODERS = {"": _plain, "gzip": _gunzip, "zstd": _unzstd}
