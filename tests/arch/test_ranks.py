@@ -22,8 +22,22 @@ RANK = {name: rank for rank, names in enumerate(RANKS) for name in names}
 # Beyond its rank: the runtime serves alone, as an OCI runtime.
 FORBIDDEN = {"runtime": {"store", "image", "engine"}}
 
-# The faces go through the Engine: what else of ours they may name.
-FACES = {"cli": {"onggi.Engine", "onggi.__version__", "onggi.errors", "onggi.cli"}}
+# The faces go through the Engine. What else of ours they may name: values that it takes, returns
+# and raises, and the kernel facts of the face's own process, its terminal and its signals.
+FACES = {
+    "cli": {
+        "onggi.Engine",
+        "onggi.__version__",
+        "onggi.build.errors",
+        "onggi.build.options",
+        "onggi.cli",
+        "onggi.engine.containers.Container",
+        "onggi.engine.options",
+        "onggi.errors",
+        "onggi.linux.signals",
+        "onggi.linux.terminal",
+    }
+}
 
 FILES = [path for path in python_files("src") if path.parent != SOURCE]
 

@@ -19,7 +19,7 @@ def leave(_number: int, _frame: FrameType | None) -> None:
 def main() -> None:
     """Open the book and answer until somebody says stop."""
     signal.signal(signal.SIGTERM, leave)
-    host = os.environ.get("GUESTBOOK_HOST", "0.0.0.0")  # noqa: S104
+    host = os.environ.get("GUESTBOOK_HOST", "0.0.0.0")
     port = int(os.environ.get("GUESTBOOK_PORT", "8000"))
     book = Guestbook(os.environ.get("GUESTBOOK_FILE", "guestbook.sqlite"))
     waitress.serve(create_app(book), host=host, port=port, threads=4)
