@@ -1,25 +1,28 @@
-"""The standards' machine-readable files, where a machine has them.
+"""Where published specifications lie, for tests that compare with them.
 
-They are published with their specifications and no part of the project: a folder with
-oci-image/, oci-runtime/ and seccomp/, named by ONGGI_TEST_SPECIFICATIONS or lying beside the
-checkout as shared/specs.
+They are not part of the project. ONGGI_SPECIFICATIONS names their folder; without it, they are
+looked for in `shared/specs` beside the checkout. A test that finds none is skipped: then only the
+project's own copy of the facts is checked, against nobody else's.
 """
 
-import json
 import os
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from support.repository import ROOT
 
-FOLDER = Path(os.environ.get("ONGGI_TEST_SPECIFICATIONS", ROOT.parent / "shared" / "specs"))
+
+def find_specification(name: str) -> Path | None:
+    """Return the path of a published file such as "seccomp/default.json", if it is at hand."""
+    beside = ROOT.parent / "shared" / "specs"
+    path = Path(os.environ.get("ONGGI_SPECIFICATIONS", beside)) / name
+    return path if path.exists() else None
 
 
-def specification(name: str) -> Any:
-    """Read one of the files, as JSON; without it the test is skipped."""
-    path = FOLDER / name
-    if not path.exists():
-        pytest.skip(f"needs the published {name}")
-    return json.loads(path.read_text())
+def specification(name: str) -> Path:
+    """Return the path of a published file, or skip the test."""
+    path = find_specification(name)
+    if path is None:
+        pytest.skip(f"the published {name} is not at hand; set ONGGI_SPECIFICATIONS")
+    return path

@@ -232,7 +232,7 @@ NUMBERS: dict[str, tuple[int | None, int | None, int | None, int | None, int | N
     "lstat": (6, 107, 6, None, 107),
     "lstat64": (None, 196, None, None, 196),
     "madvise": (28, 219, 28, 233, 220),
-    "map_shadow_stack": (453, 453, 453, 453, 453),
+    "map_shadow_stack": (453, 453, None, 453, 453),
     "mbind": (237, 274, 237, 235, 319),
     "membarrier": (324, 375, 324, 283, 389),
     "memfd_create": (319, 356, 319, 279, 385),
