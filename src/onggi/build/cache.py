@@ -119,7 +119,8 @@ class BuildCache:
 
     def tree_files(self, key: str) -> dict[str, str] | None:
         """Return the remembered digests of what was taken from a layer stack."""
-        return self._read("trees", key)
+        files: dict[str, str] | None = self._read("trees", key)
+        return files
 
     def keep_tree_files(self, key: str, files: dict[str, str]) -> None:
         """Remember digests of what was taken from a layer stack, which never changes."""

@@ -140,7 +140,7 @@ class Destination:
         except FileNotFoundError:
             return
 
-    def put(self, entry: Entry, path: str, owned_by_root: bool) -> None:
+    def put(self, entry: Entry, path: str, owned_by_root: bool = False) -> None:
         """Make a copy of one entry at `path`, whose parent exists."""
         number, name = self.inside.open_parent(path)
         with Fd(number) as parent:
@@ -158,15 +158,6 @@ class Destination:
             else:
                 os.mknod(name, entry.status.st_mode, entry.status.st_rdev, dir_fd=parent.fileno())
                 self._finish_link(entry, parent, name, owned_by_root)
-
-    def put_bytes(self, data: bytes, path: str, mode: int, time_ns: int) -> None:
-        """Make a file of these bytes at `path`, whose parent exists."""
-        number, name = self.inside.open_parent(path)
-        with Fd(number) as parent:
-            _make_room(parent, name, path)
-            with Fd(os.open(name, _NEW, 0o600, dir_fd=parent.fileno())) as file:
-                _write(file, [data])
-                self._finish(file, mode, (0, 0), time_ns)
 
     def put_stream(self, pieces: Iterable[bytes], path: str, mode: int, time_ns: int) -> None:
         """Make a file of what comes, piece by piece, at `path`, whose parent exists."""

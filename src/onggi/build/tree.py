@@ -115,13 +115,13 @@ class Tree:
         owned_by_root: files of the context belong to root, whoever owns them here.
     """
 
-    __slots__ = ("_inside", "_root_fd", "ignore", "owned_by_root")
+    __slots__ = ("_root_fd", "ignore", "inside", "owned_by_root")
 
     def __init__(
         self, root_fd: int, *, ignore: Ignore | None = None, owned_by_root: bool = False
     ) -> None:
         self._root_fd = root_fd
-        self._inside = Inside(root_fd)
+        self.inside = Inside(root_fd)
         self.ignore = ignore or Ignore()
         self.owned_by_root = owned_by_root
 
@@ -137,26 +137,30 @@ class Tree:
             plain += 1
         above = "/".join(unescaped(part) for part in parts[:plain])
         if plain == len(parts):
-            return [self._at(above, source)]
+            return [self.at(above, source)]
         try:
             paths = self._matching(above, parts[plain:])
-            return [self._at(path, path) for path in sorted(paths)]
+            return [self.at(path) for path in sorted(paths)]
         except ValueError as error:
             raise BuildError(f'bad pattern "{source}": {error}') from None
         except (FileNotFoundError, NotADirectoryError):
             return []
 
-    def _at(self, path: str, source: str) -> Found:
+    def at(self, path: str, source: str = "") -> Found:
+        """Find what is at a path, which is no pattern; `source` is what users know it as.
+
+        Raises: SourceNotFound
+        """
         hint = "it is left out by .dockerignore" if self.ignore.patterns else ""
         try:
-            with Fd(self._inside.open(path, O_PATH)) as place:
+            with Fd(self.inside.open(path, O_PATH)) as place:
                 resolved = self._resolved(place, path)
                 if not resolved or not self._left_out(resolved, place):
                     name = path.rpartition("/")[2]
                     return Found(resolved, name, os.fstat(place.fileno()))
         except (FileNotFoundError, NotADirectoryError):
             hint = ""
-        raise SourceNotFound(f"/{source.lstrip('/')}", hint=hint)
+        raise SourceNotFound(f"/{(source or path).lstrip('/')}", hint=hint)
 
     def _resolved(self, place: Fd, path: str) -> str:
         """Return where a path really leads, all links followed, relative to the root."""
@@ -175,7 +179,9 @@ class Tree:
     def _matching(self, above: str, patterns: list[str]) -> list[str]:
         """List the paths below `above` that patterns match, name by name."""
         first, *rest = patterns
-        with Fd(self._inside.open(above, os.O_RDONLY | os.O_DIRECTORY)) as directory:
+        if first == "**":
+            return self._any_depth(above, rest or ["*"])
+        with Fd(self.inside.open(above, os.O_RDONLY | os.O_DIRECTORY)) as directory:
             names = [name for name in os.listdir(directory.fileno()) if matches(first, name)]
         paths = [f"{above}/{name}" if above else name for name in names]
         paths = [path for path in paths if rest or not self.ignore.ignores(path)]
@@ -187,9 +193,19 @@ class Tree:
                 found += self._matching(path, rest)
         return found
 
+    def _any_depth(self, above: str, rest: list[str]) -> list[str]:
+        """List what `rest` matches in a directory and in all below it."""
+        found = self._matching(above, rest)
+        with Fd(self.inside.open(above, os.O_RDONLY | os.O_DIRECTORY)) as directory:
+            names = os.listdir(directory.fileno())
+        for path in (f"{above}/{name}" if above else name for name in names):
+            if path.count("/") < DEEPEST and self._is_directory(path):
+                found += self._any_depth(path, rest)
+        return found
+
     def _is_directory(self, path: str) -> bool:
         try:
-            with Fd(self._inside.open(path, O_PATH | os.O_NOFOLLOW)) as place:
+            with Fd(self.inside.open(path, O_PATH | os.O_NOFOLLOW)) as place:
                 return stat.S_ISDIR(os.fstat(place.fileno()).st_mode)
         except FileNotFoundError:
             return False
@@ -198,11 +214,11 @@ class Tree:
         """Go through what was found, directories before what they hold, names in order."""
         parent, _, name = found.path.rpartition("/")
         flags = os.O_RDONLY | os.O_DIRECTORY
-        with Fd(self._inside.open(parent, flags)) as directory:
+        with Fd(self.inside.open(parent, flags)) as directory:
             yield Entry(directory.fileno(), name or ".", "", found.path, found.status)
         if not found.is_directory:
             return
-        with Fd(self._inside.open(found.path, flags)) as directory:
+        with Fd(self.inside.open(found.path, flags)) as directory:
             yield from self._below(directory, "", found.path, self._above(found.path), 0)
 
     def _above(self, path: str) -> tuple[bool, ...]:

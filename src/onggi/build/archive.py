@@ -1,0 +1,107 @@
+"""ADD of a local archive: told by its contents, unpacked into the destination.
+
+Source: docs.docker.com "ADD, Adding local tar archives"; buildkit, solver/llbsolver/file/unpack.go.
+"""
+
+from __future__ import annotations
+
+import os
+
+from onggi.build.errors import BuildError
+from onggi.errors import Corrupt, InvalidInput, OnggiError, Unsupported
+from onggi.linux.fd import Fd
+from onggi.store.byte_source import ByteSource
+from onggi.store.decompress import compression_of_bytes, decompressed
+from onggi.store.extract import Extractor
+from onggi.store.tar_limits import Limits
+from onggi.store.tar_read import TarReader
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import BinaryIO
+
+    from onggi.build.copying import Destination
+    from onggi.build.tree import Found, Tree
+    from onggi.store.tar_read import Entry
+
+_BZIP2 = b"BZh"
+_XZ = b"\xfd7zXZ\0"
+_CHUNK = 1 << 18
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY
+
+
+def unpack_archive(tree: Tree, found: Found, destination: Destination, path: str) -> bool:
+    """Unpack `found` into the directory `path`, if it is an archive.
+
+    Returns: whether it is one; if not, nothing was done.
+    Raises: BuildError: it is one, and damaged or unsafe.
+    """
+    for entry in tree.walk(found):
+        if not entry.is_file:
+            return False
+        with Fd(entry.open()) as source, open(source.take(), "rb") as file:
+            return _unpack(file, found.name, destination, path)
+    return False
+
+
+def _unpack(file: BinaryIO, name: str, destination: Destination, path: str) -> bool:
+    archive = TarReader(ByteSource(_chunks(file)), Limits())
+    entries = iter(archive)
+    try:
+        first = next(entries)
+    except (StopIteration, EOFError, OSError, Corrupt, InvalidInput, Unsupported):
+        return False
+    try:
+        _unpack_all(archive, first, entries, destination, path)
+    except OnggiError as error:
+        raise BuildError(f"{name}: {error.message}", hint=error.hint) from error
+    return True
+
+
+def _unpack_all(
+    archive: TarReader,
+    first: Entry,
+    entries: Iterator[Entry],
+    destination: Destination,
+    path: str,
+) -> None:
+    destination.make_directories(path)
+    owner = destination.attributes.owner
+    with (
+        Fd(destination.inside.open(path, _DIRECTORY)) as directory,
+        Extractor(f"/proc/self/fd/{directory.fileno()}", archive) as extractor,
+    ):
+        entry: Entry | None = first
+        while entry is not None:
+            _require_plain(entry)
+            if owner is not None:
+                entry.uid, entry.gid = owner
+            if entry.path:
+                extractor.apply(entry)
+            entry = next(entries, None)
+        extractor.finish()
+
+
+def _require_plain(entry: Entry) -> None:
+    """Refuse what would be taken for a whiteout once it lies in a layer."""
+    if entry.path.startswith(b".wh.") or b"/.wh." in entry.path:
+        raise BuildError(f"{os.fsdecode(entry.path)!r} would hide files of the image")
+
+
+def _chunks(file: BinaryIO) -> Iterator[bytes]:
+    """Yield what is in a file that may be compressed in any of the usual ways."""
+    beginning = file.read(8)
+    file.seek(0)
+    if beginning.startswith(_BZIP2):
+        import bz2
+
+        with bz2.open(file, "rb") as stream:
+            yield from iter(lambda: stream.read(_CHUNK), b"")
+    elif beginning.startswith(_XZ):
+        import lzma
+
+        with lzma.open(file, "rb") as stream:
+            yield from iter(lambda: stream.read(_CHUNK), b"")
+    else:
+        yield from decompressed(file, compression_of_bytes(beginning), Limits())
