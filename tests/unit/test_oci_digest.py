@@ -2,7 +2,7 @@ import hashlib
 
 import pytest
 
-from onggi.oci.digest import Digest, InvalidDigest
+from onggi.oci.digest import Digest, InvalidDigest, chain_ids
 
 HEX = "0123456789abcdef" * 4
 
@@ -46,3 +46,10 @@ def test_a_complaint_is_short() -> None:
     with pytest.raises(InvalidDigest) as caught:
         Digest("x" * 100_000)
     assert len(str(caught.value)) < 300
+
+
+def test_chain_ids() -> None:
+    one, two, three = (Digest.of(text) for text in (b"1", b"2", b"3"))
+    both = Digest.of(f"{one} {two}".encode())
+    assert chain_ids([one, two, three]) == [one, both, Digest.of(f"{both} {three}".encode())]
+    assert chain_ids([]) == []

@@ -70,7 +70,7 @@ def link_target(name: str, target: str) -> str:
     Raises: Corrupt: it leads out of the archive.
     """
     joined = posixpath.normpath(posixpath.join(posixpath.dirname(name), target))
-    if joined.startswith(("/", "../")) or joined == "..":
+    if joined.startswith(("/", "../")) or joined in (".", ".."):
         raise Corrupt(f"link {name[:200]!r} leads out of the archive, to {target[:200]!r}")
     return plain_name(joined)
 
@@ -112,11 +112,10 @@ class DirectoryMembers:
             fd = self._inside.open(plain_name(name), os.O_RDONLY | os.O_NONBLOCK)
         except (FileNotFoundError, NotADirectoryError):
             raise MemberNotFound(name) from None
-        file = os.fdopen(fd, "rb")
         if not stat.S_ISREG(os.fstat(fd).st_mode):
-            file.close()
+            os.close(fd)
             raise Corrupt(f"{name[:200]!r} is not a file")
-        return file
+        return os.fdopen(fd, "rb")
 
     def __enter__(self) -> Self:
         return self

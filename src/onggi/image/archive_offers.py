@@ -17,13 +17,14 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from onggi.errors import Corrupt, InvalidInput, Unsupported
+from onggi.image import archive_layout as layout
+from onggi.image.archive_layout import blob_file
 from onggi.image.archive_members import Members, plain_name, read_member
-from onggi.image.archive_save import CONTAINERD_NAME, REF_NAME, member_name
 from onggi.image.images import Image, PlatformNotFound, resolve
 from onggi.oci import media_types
 from onggi.oci.descriptor import Descriptor
 from onggi.oci.digest import Digest
-from onggi.oci.document import SIZE_LIMIT, Fields, parse_value
+from onggi.oci.document import SIZE_LIMIT, Fields, parse, parse_value
 from onggi.oci.image import ImageConfig, Index, Manifest
 from onggi.oci.platform import Platform
 from onggi.oci.reference import Reference
@@ -60,11 +61,11 @@ def offers(members: Members, platform: Platform | None) -> list[Offer]:
     Raises: Corrupt: a document is malformed, missing, or not what its digest says.
         InvalidInput: this is no image archive. PlatformNotFound
     """
-    if members.has("index.json") and members.has("oci-layout"):
+    if members.has(layout.INDEX_FILE) and members.has(layout.LAYOUT_FILE):
         found = _oci_offers(members, platform)
-    elif members.has("manifest.json"):
+    elif members.has(layout.DOCKER_FILE):
         found = _docker_offers(members, platform)
-    elif members.has("repositories"):
+    elif members.has(layout.REPOSITORIES_FILE):
         raise Unsupported("image archives of Docker before 1.10 are not supported")
     else:
         raise InvalidInput(
@@ -75,11 +76,11 @@ def offers(members: Members, platform: Platform | None) -> list[Offer]:
 
 
 def _oci_offers(members: Members, platform: Platform | None) -> list[Offer]:
-    layout = parse_value(read_member(members, "oci-layout", SIZE_LIMIT), "oci-layout")
-    version = Fields(layout, "oci-layout").text("imageLayoutVersion")
-    if version != "1.0.0":
+    data = read_member(members, layout.LAYOUT_FILE, SIZE_LIMIT)
+    version = Fields(parse(data, layout.LAYOUT_FILE), layout.LAYOUT_FILE).text("imageLayoutVersion")
+    if version != layout.LAYOUT_VERSION:
         raise Unsupported(f"image layout version {version[:40]!r} is not supported")
-    index = Index.from_bytes(read_member(members, "index.json", SIZE_LIMIT))
+    index = Index.from_bytes(read_member(members, layout.INDEX_FILE, SIZE_LIMIT))
     found: dict[Digest, Offer] = {}
     for entry in _bounded(index.manifests):
         if entry.media_type not in media_types.MANIFESTS | media_types.INDEXES:
@@ -94,7 +95,7 @@ def _oci_offers(members: Members, platform: Platform | None) -> list[Offer]:
 def _oci_offer(image: Image) -> Offer:
     layers = tuple(
         OfferedLayer(
-            member=member_name(layer.descriptor.digest),
+            member=blob_file(layer.descriptor.digest),
             diff_id=layer.diff_id,
             descriptor=layer.descriptor,
         )
@@ -109,22 +110,22 @@ def _names(entry: Descriptor) -> list[Reference]:
     The specification's annotation may hold a whole name, a repository or a tag alone. Nobody can
     tell the last two apart, so a word without `:` and `/` names nothing.
     """
-    whole = entry.annotations.get(CONTAINERD_NAME, "")
-    given = entry.annotations.get(REF_NAME, "")
+    whole = entry.annotations.get(layout.CONTAINERD_NAME, "")
+    given = entry.annotations.get(layout.REF_NAME, "")
     if not whole and (":" in given or "/" in given):
         whole = given
     return [_reference(whole)] if whole else []
 
 
 def _read_blob(members: Members, blob: Descriptor) -> bytes:
-    data = read_member(members, member_name(blob.digest), SIZE_LIMIT)
+    data = read_member(members, blob_file(blob.digest), SIZE_LIMIT)
     if Digest.of(data, blob.digest.algorithm) != blob.digest:
         raise Corrupt(f"blob {blob.digest} of the archive has other contents")
     return data
 
 
 def _docker_offers(members: Members, platform: Platform | None) -> list[Offer]:
-    value = parse_value(read_member(members, "manifest.json", SIZE_LIMIT), "manifest.json")
+    value = parse_value(read_member(members, layout.DOCKER_FILE, SIZE_LIMIT), "manifest.json")
     if not isinstance(value, list):
         raise Corrupt("manifest.json is not a list")
     entries = [Fields(entry, "manifest.json") for entry in _bounded(value)]

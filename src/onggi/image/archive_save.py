@@ -18,24 +18,23 @@ import tarfile
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import BinaryIO, Protocol
+from typing import TYPE_CHECKING, BinaryIO, Protocol
 
 from onggi.errors import AlreadyExists, Corrupt, InvalidInput
+from onggi.image import archive_layout as layout
+from onggi.image.archive_layout import blob_file
 from onggi.image.images import Image, find, open_image
 from onggi.oci.descriptor import Descriptor
 from onggi.oci.digest import Digest
-from onggi.oci.document import Json
 from onggi.oci.image import Index
 from onggi.oci.jsontext import canonical
 from onggi.oci.reference import InvalidReference, Reference
 from onggi.store.store import Store
 
+if TYPE_CHECKING:
+    from onggi.oci.document import Json
+
 FORMATS = ("docker", "oci")
-LAYOUT = b'{"imageLayoutVersion":"1.0.0"}'
-# Where containerd and Docker look for the whole name. The specification's own annotation has the
-# whole name too, not the tag alone as Docker writes it: podman reads no other.
-CONTAINERD_NAME = "io.containerd.image.name"
-REF_NAME = "org.opencontainers.image.ref.name"
 _CHUNK = 1 << 20
 
 
@@ -203,7 +202,7 @@ def _write(store: Store, saved: list[_Saved], sink: _Sink, archive_format: str) 
     for digest in sorted(blobs):
         with store.blobs.open(digest) as file:
             verified = _Verified(file, blobs[digest])
-            sink.file(member_name(digest), blobs[digest].size, verified)
+            sink.file(blob_file(digest), blobs[digest].size, verified)
 
 
 def _put(sink: _Sink, name: str, data: bytes) -> None:
@@ -213,20 +212,21 @@ def _put(sink: _Sink, name: str, data: bytes) -> None:
 
 
 def _documents(saved: list[_Saved], archive_format: str) -> Iterator[tuple[str, bytes]]:
-    yield "oci-layout", LAYOUT
+    yield layout.LAYOUT_FILE, canonical({"imageLayoutVersion": layout.LAYOUT_VERSION})
     entries = [entry for item in saved for entry in _index_entries(item)]
-    yield "index.json", Index.of(tuple(entries)).to_bytes()
+    yield layout.INDEX_FILE, Index.of(tuple(entries)).to_bytes()
     if archive_format == "docker":
-        yield "manifest.json", canonical([_docker_entry(item) for item in saved])
+        yield layout.DOCKER_FILE, canonical([_docker_entry(item) for item in saved])
         repositories = _repositories(saved)
         if repositories:
-            yield "repositories", canonical(repositories)
+            yield layout.REPOSITORIES_FILE, canonical(repositories)
 
 
 def _index_entries(saved: _Saved) -> list[Descriptor]:
     entry = saved.image.descriptor.with_platform(saved.image.config.platform)
+    # The whole name in both places, where Docker writes only the tag in one: podman reads no other.
     names = [
-        {CONTAINERD_NAME: str(reference), REF_NAME: str(reference)}
+        {layout.CONTAINERD_NAME: str(reference), layout.REF_NAME: str(reference)}
         for reference in saved.references
     ]
     return [entry.with_annotations(name) for name in names] or [entry]
@@ -234,9 +234,9 @@ def _index_entries(saved: _Saved) -> list[Descriptor]:
 
 def _docker_entry(saved: _Saved) -> Json:
     return {
-        "Config": member_name(saved.image.id),
+        "Config": blob_file(saved.image.id),
         "RepoTags": [reference.familiar for reference in saved.references] or None,
-        "Layers": [member_name(layer.descriptor.digest) for layer in saved.image.layers],
+        "Layers": [blob_file(layer.descriptor.digest) for layer in saved.image.layers],
     }
 
 
@@ -256,8 +256,3 @@ def _blobs(saved: list[_Saved]) -> dict[Digest, Descriptor]:
         parts = [item.image.descriptor, item.image.manifest.config, *item.image.manifest.layers]
         blobs.update({part.digest: part for part in parts})
     return blobs
-
-
-def member_name(digest: Digest) -> str:
-    """Name the file of a blob in an image layout."""
-    return f"blobs/{digest.algorithm}/{digest.hex}"

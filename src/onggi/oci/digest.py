@@ -9,6 +9,7 @@ from onggi.errors import InvalidInput
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import Self
 
 _HEX_LENGTHS = {"sha256": 64, "sha512": 128}
@@ -62,3 +63,14 @@ class Digest(str):
     def short(self) -> str:
         """The first twelve hex digits, as `docker images` shows an ID."""
         return self.hex[:12]
+
+
+def chain_ids(diff_ids: Sequence[Digest]) -> list[Digest]:
+    """Name each layer together with all that lie below it, the lowest first.
+
+    Source: image-spec config.md, "Layer ChainID".
+    """
+    chain = list(diff_ids[:1])
+    for diff_id in diff_ids[1:]:
+        chain.append(Digest.of(f"{chain[-1]} {diff_id}".encode()))
+    return chain
