@@ -20,7 +20,8 @@ user's own.
   not inherit it, so that end of file without a report means that the program runs. Without R, a
   line on standard error.
 - ``F``: a descriptor to read a seccomp filter from, an array of struct sock_filter, which is loaded
-  first. The caller has set no_new_privs, or holds CAP_SYS_ADMIN.
+  first, with the flag SPEC_ALLOW. The caller has set no_new_privs, or holds CAP_SYS_ADMIN. What the
+  filter must allow then is `execve`, and with `i` what an init calls; nothing that Python calls.
 - ``i``: be an init. A child becomes PATH, as a process group of its own and in the foreground of
   the terminal, if there is one. `enter` passes signals on to it, reaps whatever becomes a zombie,
   and ends as that child ended, with 128 + n for signal n.
