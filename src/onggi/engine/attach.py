@@ -1,0 +1,90 @@
+"""Staying with a program that was started: its input, its output, and how it ended.
+
+One thread, one poll: bytes go between the caller's descriptors and the program's monitor. Whoever
+wants them elsewhere passes a pipe.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+
+from onggi.engine.options import Exit, Streams
+from onggi.errors import Internal
+from onggi.runtime import frames
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from onggi.engine.containers import Container
+    from onggi.runtime.session import Session as Channel
+
+
+class Session:
+    """A container that was started, and the streams that it is attached to, if any."""
+
+    __slots__ = ("_channel", "_streams", "container")
+
+    def __init__(self, container: Container, channel: Channel, streams: Streams | None) -> None:
+        self.container = container
+        self._channel = channel
+        self._streams = streams or Streams()
+
+    def wait(self) -> Exit:
+        """Pass bytes on until the program has ended and everything of it is cleaned up."""
+        source = self._streams.stdin_fd
+        poller = select.poll()
+        poller.register(self._channel.fd, select.POLLIN)
+        if source >= 0:
+            poller.register(source, select.POLLIN)
+        while True:
+            for fd, _ in poller.poll():
+                if fd == self._channel.fd:
+                    if not self._pass_output():
+                        return self._ended()
+                elif not self._pass_input(source):
+                    poller.unregister(source)
+
+    def _pass_output(self) -> bool:
+        received = self._channel.receive()
+        if received is None:
+            return False
+        kind, data = received
+        target = self._streams.stderr_fd if kind == frames.ERROR else self._streams.stdout_fd
+        if target >= 0:
+            _write_all(target, data)
+        return True
+
+    def _pass_input(self, source: int) -> bool:
+        data = os.read(source, frames.MOST_BYTES)
+        try:
+            self._channel.send_input(data) if data else self._channel.end_input()
+        except BrokenPipeError:
+            return False  # the program has ended; the channel tells how
+        return bool(data)
+
+    def _ended(self) -> Exit:
+        self._channel.close()
+        if self._channel.final is None:
+            raise Internal(
+                "the monitor of the container was killed",
+                hint=f"the container goes on: onggi wait {self.container.id[:12]}",
+            )
+        return Exit.of(self._channel.final)
+
+    def resize(self, rows: int, columns: int) -> None:
+        """Tell the program's terminal its size."""
+        self._channel.resize(rows, columns)
+
+    def signal(self, number: int) -> None:
+        """Send the program a signal."""
+        self.container.kill(number)
+
+    def detach(self) -> None:
+        """Let the program go on by itself."""
+        self._channel.close()
+
+
+def _write_all(fd: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(fd, view) :]

@@ -1,0 +1,318 @@
+"""One container: what it is, what can be done with it, and what can be asked of it."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+
+from onggi.engine import creation
+from onggi.engine.attach import Session
+from onggi.engine.options import Exit
+from onggi.errors import Conflict
+from onggi.linux import process
+from onggi.runtime import host, launch, state
+from onggi.runtime.order import Order, Watch
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from typing import Any, BinaryIO
+
+    from onggi.engine.engine import Engine
+    from onggi.engine.options import ExecOptions, LogLine, Streams
+    from onggi.engine.process import ExecSession
+    from onggi.resources.measure import Usage
+    from onggi.runtime.state import State
+
+SIGKILL = 9
+
+
+class Container:
+    """A container of an engine, by its record. What it tells of its process is read anew."""
+
+    def __init__(self, engine: Engine, record: dict[str, Any]) -> None:
+        self._engine = engine
+        self._store = engine.store
+        self.record = record
+
+    @property
+    def id(self) -> str:
+        """Its ID: 64 hexadecimal digits."""
+        return str(self.record["id"])
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+        return str(self.record["name"])
+
+    @property
+    def image(self) -> str:
+        """The image that it was made from, as it was asked for."""
+        return str(self.record["image"])
+
+    @property
+    def directory(self) -> str:
+        """Where its record, files and log lie."""
+        return self._store.containers.path(self.id)
+
+    @property
+    def state(self) -> State:
+        """What is known of its process."""
+        return state.read(self.directory)
+
+    @property
+    def status(self) -> str:
+        """`created`, `running` or `exited`."""
+        return self.state.status
+
+    @property
+    def pid(self) -> int:
+        """The host's PID of its first process; 0 when it does not run."""
+        return self.state.pid
+
+    def start(self, streams: Streams | None = None) -> Session:
+        """Start it, and return an attachment; `detach` it to let the container go by itself.
+
+        Raises: Conflict: it runs; StartFailed: it could not be started, and nothing is left.
+        """
+        lock_fd = launch.lock(creation.run_directory(self._store, self.id))
+        return self.start_locked(lock_fd, streams)
+
+    def start_locked(self, lock_fd: int, streams: Streams | None) -> Session:
+        """Start it, with the lock taken already; the lock's descriptor is given up."""
+        try:
+            order = self.order()
+            channel = self._engine.launch(order, lock_fd)
+        finally:
+            os.close(lock_fd)
+        try:
+            channel.wait_started()
+        except BaseException:
+            channel.close()
+            if self.record["options"]["remove"]:
+                self.remove(force=True, volumes=True)
+            raise
+        return Session(self, channel, streams)
+
+    def order(self) -> Order:
+        """Return what the runtime is asked for to start it."""
+        options, config = self.record["options"], self.record["config"]
+        path, flags = self._engine.filter_file(self.record)
+        watch = Watch(
+            directory=self.directory,
+            run_directory=creation.run_directory(self._store, self.id),
+            interactive=options["interactive"] and not options["tty"],
+            terminal=options["tty"],
+            after=self._after(),
+        )
+        return Order(
+            identifier=self.id,
+            config=config,
+            rootfs=self._store.snapshots.mounts(self.id),
+            watch=watch,
+            filter_path=path,
+            filter_flags=flags,
+            init=options["init"],
+            settle=self._engine.settles,
+        )
+
+    def _after(self) -> tuple[str, ...]:
+        if not self.record["options"]["remove"]:
+            return ()
+        return ("onggi.engine.afterwards:remove", self._store.root, self.id)
+
+    def exec(self, options: ExecOptions, streams: Streams | None = None) -> ExecSession:
+        """Run a further program in it.
+
+        Raises: Conflict: it does not run; StartFailed: the program could not be executed.
+        """
+        from onggi.engine import process as processes
+
+        return processes.enter(self._engine, self, options, streams)
+
+    def wait(self) -> Exit:
+        """Wait until it does not run any more, and tell how it ended."""
+        path = f"{creation.run_directory(self._store, self.id)}/{launch.LOCK}"
+        try:
+            fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return Exit.of(self.state)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_SH)  # its monitor holds it until everything is written
+            return Exit.of(self._final())
+        finally:
+            os.close(fd)
+
+    def _final(self) -> State:
+        """Return the state, after the container's monitor has ended; that may have removed it."""
+        current = self.state
+        if current.status == state.RUNNING:
+            self._engine.recover()
+            return self.state
+        return current
+
+    def kill(self, signal: int = SIGKILL) -> None:
+        """Send its first process a signal.
+
+        Raises: Conflict: it does not run.
+        """
+        current = self.state
+        if not current.is_alive():
+            raise Conflict(f"container {self.id[:12]} is not running")
+        pidfd = process.pidfd_open(current.pid)
+        try:
+            # The descriptor holds whoever has the number now; it is ours if it still began then.
+            if current.is_alive():
+                process.pidfd_send_signal(pidfd, signal)
+        finally:
+            os.close(pidfd)
+
+    def stop(self, timeout: float | None = None, signal: int | None = None) -> Exit:
+        """Ask it to end, wait `timeout` seconds, then kill it; one that does not run is fine.
+
+        A negative timeout waits for ever. Without one, the container's own counts.
+        """
+        if not self.state.is_alive():
+            return self.wait()
+        seconds = self.record["stop_seconds"] if timeout is None else timeout
+        self.kill(signal or self.record["stop_signal"])
+        if not self._ends_within(seconds):
+            try:
+                self.kill(SIGKILL)
+            except Conflict:
+                pass  # it ended just now
+        return self.wait()
+
+    def _ends_within(self, seconds: float) -> bool:
+        import select
+
+        current = self.state
+        try:
+            pidfd = process.pidfd_open(current.pid)
+        except ProcessLookupError:
+            return True
+        try:
+            if not current.is_alive():
+                return True
+            limit = None if seconds < 0 else seconds
+            return bool(select.select([pidfd], [], [], limit)[0])
+        finally:
+            os.close(pidfd)
+
+    def remove(self, *, force: bool = False, volumes: bool = False) -> None:
+        """Remove it with all it wrote; with `volumes` also those that nobody named.
+
+        Raises: Conflict: it runs, and `force` is not given.
+        """
+        if self.state.is_alive():
+            if not force:
+                raise Conflict(
+                    f"container {self.id[:12]} is running",
+                    hint="stop it before removing it, or force it",
+                )
+            try:
+                self.kill(SIGKILL)
+            except Conflict:
+                pass  # it ended just now
+            self.wait()
+        self._delete(volumes)
+
+    def _delete(self, volumes: bool) -> None:
+        from onggi.store.records import ContainerNotFound
+
+        try:
+            self._store.containers.delete(self.id)
+        except ContainerNotFound:
+            if not self.record["options"]["remove"]:
+                raise
+            return  # `--rm` was quicker
+        if volumes:
+            remove_anonymous_volumes(self._engine, self.record)
+
+    def logs(
+        self,
+        *,
+        follow: bool = False,
+        tail: int | None = None,
+        since: int | None = None,
+        until: int | None = None,
+    ) -> Iterator[LogLine]:
+        """Read what it wrote: the last `tail` lines, between two times in ns since the epoch.
+
+        With `follow` it goes on until the container ends.
+        """
+        from onggi.engine import logs
+
+        return logs.read(self, follow=follow, tail=tail, since=since, until=until)
+
+    def stats(self) -> Usage:
+        """Measure what it uses. Raises: Conflict: it does not run."""
+        from onggi.resources.measure import measure
+
+        current = self.state
+        if not current.is_alive():
+            raise Conflict(f"container {self.id[:12]} is not running")
+        return measure(host.paired(tuple(current.watch["cgroups"])))
+
+    def changes(self) -> list[tuple[str, str]]:
+        """Tell how its files differ from its image's: ("A", "C" or "D", path), by path."""
+        return [(change.kind, os.fsdecode(change.path)) for change in self._changes()]
+
+    def _changes(self) -> Iterable[Any]:
+        return self._store.snapshots.changes(self.id)
+
+    def export(self, file: BinaryIO) -> None:
+        """Write its whole file system as a tar archive."""
+        from onggi.store.tar_export import export
+
+        export(self._store.snapshots.stack(self.id), file)
+
+    def commit(
+        self,
+        *,
+        reference: str | None = None,
+        message: str = "",
+        author: str = "",
+        changes: list[str] | None = None,
+    ) -> str:
+        """Make an image of it as it is now; return the image's ID.
+
+        Args: changes: Dockerfile instructions such as `CMD ["sh"]`, applied to the image's
+            configuration.
+        """
+        from onggi.engine import committing
+
+        return committing.commit(self._engine, self, reference, message, author, changes or [])
+
+    def inspect(self) -> dict[str, Any]:
+        """Return all that is known of it, in the Docker Engine API's shape."""
+        from onggi.engine import inspection
+
+        return inspection.container(self)
+
+    def summary(self, *, size: bool = False) -> dict[str, Any]:
+        """Return what `ps` shows, in the Docker Engine API's shape."""
+        from onggi.engine import summaries
+
+        return summaries.container(self, size=size)
+
+    def size(self) -> int:
+        """Return the bytes that it wrote."""
+        return self._store.snapshots.usage(self.id)
+
+    def explain(self) -> str:
+        """Return the shell script that makes a container like it, without Onggi."""
+        return self._engine.script(self.record, self._store.snapshots.mounts(self.id))
+
+
+def remove_anonymous_volumes(engine: Engine, record: dict[str, Any]) -> None:
+    """Remove the volumes of a removed container that nobody had named, unless others use them."""
+    from onggi.errors import NotFound
+
+    for mount in record.get("mounts", ()):
+        name = mount.get("Name", "")
+        try:
+            if name and engine.store.volumes.get(name).get("anonymous"):
+                engine.volumes.remove(name)
+        except (NotFound, Conflict):
+            continue  # another container took it over, or removed it

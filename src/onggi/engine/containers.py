@@ -1,0 +1,77 @@
+"""The containers of an engine."""
+
+from __future__ import annotations
+
+from onggi.engine import creation
+from onggi.engine.container import Container
+from onggi.errors import InvalidInput
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from onggi.engine.attach import Session
+    from onggi.engine.engine import Engine
+    from onggi.engine.options import ContainerOptions, Streams
+
+__all__ = ["Container", "Containers"]
+
+
+class Containers:
+    """Make, find and list containers."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def create(self, options: ContainerOptions) -> Container:
+        """Make a container, and do not start it."""
+        identifier, lock_fd = creation.create(self._engine.store, options)
+        creation.release(self._engine.store, identifier, lock_fd)
+        return self._load(identifier)
+
+    def run(self, options: ContainerOptions, *, streams: Streams | None = None) -> Session:
+        """Make a container and start it.
+
+        Without `streams` nobody is attached. Otherwise `wait` on the result passes bytes on until
+        the program has ended.
+
+        Raises: ImageNotFound, InvalidInput, NameTaken; StartFailed: the container was made and
+            could not be started; it stays, unless it was to be removed when it ends.
+        """
+        identifier, lock_fd = creation.create(self._engine.store, options)
+        session = self._load(identifier).start_locked(lock_fd, streams)
+        if streams is None:
+            session.detach()
+        return session
+
+    def get(self, name: str) -> Container:
+        """Return the container of this name, ID or beginning of an ID.
+
+        Raises: ContainerNotFound; InvalidInput: several IDs begin so.
+        """
+        self._engine.recover()
+        return self._load(self._engine.store.containers.resolve(name))
+
+    def list(
+        self, *, all: bool = False, filters: dict[str, list[str]] | None = None  # noqa: A002
+    ) -> list[Container]:
+        """Return the containers that run, or `all`; of those, the ones that `filters` let pass.
+
+        Filters are Docker's: id, name, label, status, ancestor, exited. Several values of one key
+        are alternatives, several keys all hold (label: all values hold).
+        """
+        from onggi.engine import filtering
+
+        self._engine.recover()
+        passes = filtering.container_filter(filters or {})
+        found = (Container(self._engine, one) for one in self._engine.store.containers.list())
+        listed = [one for one in found if (all or one.status == "running") and passes(one)]
+        return sorted(listed, key=lambda one: one.record["created_ns"], reverse=True)
+
+    def _load(self, identifier: str) -> Container:
+        return Container(self._engine, self._engine.store.containers.load(identifier))
+
+
+def unknown_filter(key: str, known: Any) -> InvalidInput:
+    """Return the error for a filter that no listing of this kind has."""
+    return InvalidInput(f"invalid filter '{key}'", hint=", ".join(sorted(known)))

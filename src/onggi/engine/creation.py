@@ -1,0 +1,168 @@
+"""Making a container: from what was asked for to a record on disk, ready to be started."""
+
+from __future__ import annotations
+
+import os
+import time
+
+from onggi.engine import limits, names, spec, volumes
+from onggi.engine.users import read_accounts
+from onggi.errors import AlreadyExists
+from onggi.image.images import get_image
+from onggi.linux import cgroup
+from onggi.runtime import launch, monitor
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from onggi.engine.options import ContainerOptions
+    from onggi.image.images import Image
+    from onggi.store.store import Store
+
+_NAME_ATTEMPTS = 20
+_LOCALHOST = "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n"
+_FILES = {"/etc/hosts": "hosts", "/etc/hostname": "hostname", "/etc/resolv.conf": "resolv.conf"}
+
+
+def create(store: Store, options: ContainerOptions) -> tuple[str, int]:
+    """Make a container; return its ID and the lock that says it is being worked on.
+
+    Nothing is left if this raises. The lock's descriptor is the caller's: it passes it to a
+    monitor, or gives it back with `release`.
+
+    Raises: ImageNotFound, InvalidInput, NameTaken, Unsupported
+    """
+    image = get_image(store, options.image)
+    identifier = os.urandom(32).hex()
+    lock_fd = launch.lock(run_directory(store, identifier))
+    try:
+        record = _prepare(store, options, image, identifier)
+        _record(store, options, identifier, record)
+    except BaseException:
+        _discard(store, identifier)
+        release(store, identifier, lock_fd)
+        raise
+    return identifier, lock_fd
+
+
+def describe(store: Store, options: ContainerOptions) -> dict[str, Any]:
+    """Return the record that `create` would write, and leave nothing behind."""
+    image = get_image(store, options.image)
+    identifier = os.urandom(32).hex()
+    try:
+        record = _prepare(store, options, image, identifier)
+        record["rootfs"] = store.snapshots.mounts(identifier)
+        return {"id": identifier, **record}
+    finally:
+        _discard(store, identifier)
+
+
+def release(store: Store, identifier: str, lock_fd: int) -> None:
+    """Give back the lock of a container that is not started now."""
+    monitor.remove_run_directory(run_directory(store, identifier))
+    os.close(lock_fd)
+
+
+def run_directory(store: Store, identifier: str) -> str:
+    """Return where a container keeps what lives only while it runs."""
+    return f"{store.run}/{identifier}"
+
+
+def root_directory(store: Store) -> str:
+    """Return the directory on which containers mount their roots.
+
+    One serves all: each mounts in a mount namespace of its own, where nobody else sees it.
+    """
+    path = f"{store.run}/root"
+    os.makedirs(path, 0o700, exist_ok=True)
+    return path
+
+
+def _prepare(
+    store: Store, options: ContainerOptions, image: Image, identifier: str
+) -> dict[str, Any]:
+    request = limits.request(options.limits)
+    granted, resources, warnings = limits.fitted(request, cgroup.hierarchies())
+    mounts = volumes.resolve(options, image.config.volumes, store)
+    store.snapshots.prepare(identifier, image.diff_ids, durable=not options.remove)
+    parts = spec.Parts(
+        identifier=identifier,
+        image=image.config,
+        accounts=read_accounts(store.snapshots.stack(identifier)),
+        mounts=mounts,
+        files=_files(store, options, identifier),
+        request=granted,
+        resources=resources,
+    )
+    config = spec.build(options, parts, root=root_directory(store))
+    return {
+        "image": options.image,
+        "image_id": str(image.id),
+        "created_ns": time.time_ns(),
+        "labels": {**image.config.labels, **options.labels},
+        "options": options.to_json(),
+        "mounts": [mount.to_json() for mount in mounts],
+        "stop_signal": spec.stop_signal(options, image.config),
+        "stop_seconds": 10 if options.stop_timeout is None else options.stop_timeout,
+        "seccomp": spec.security(options)["seccomp"],
+        "warnings": warnings,
+        "config": config,
+    }
+
+
+def _files(store: Store, options: ContainerOptions, identifier: str) -> dict[str, str]:
+    """Write the files that say who and where the container is; return where they lie."""
+    directory = store.containers.path(identifier)
+    name = options.hostname or identifier[:12]
+    if options.network == "host":
+        hosts = _read("/etc/hosts")
+        name = options.hostname or os.uname().nodename
+    else:
+        hosts = _LOCALHOST
+    contents = {"hosts": hosts, "hostname": f"{name}\n", "resolv.conf": _read("/etc/resolv.conf")}
+    for file, text in contents.items():
+        with open(f"{directory}/{file}", "w", encoding="utf-8") as handle:
+            handle.write(text)
+    return {inside: f"{directory}/{file}" for inside, file in _FILES.items()}
+
+
+def _read(path: str) -> str:
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            return file.read()
+    except FileNotFoundError:
+        return ""
+
+
+def _record(
+    store: Store, options: ContainerOptions, identifier: str, record: dict[str, Any]
+) -> None:
+    durable = not options.remove
+    if options.name:
+        store.containers.create(identifier, options.name, record, durable=durable)
+        return
+    for attempt in range(_NAME_ATTEMPTS):
+        try:
+            name = names.random_name(attempt)
+            store.containers.create(identifier, name, record, durable=durable)
+            return
+        except AlreadyExists:
+            continue  # two containers of one random name; another will do
+    store.containers.create(identifier, identifier[:12], record, durable=durable)
+
+
+def _discard(store: Store, identifier: str) -> None:
+    """Remove what a container that was not made has left."""
+    from onggi.store.snapshots import SnapshotNotFound
+
+    directory = store.containers.path(identifier)
+    for file in _FILES.values():
+        try:
+            os.unlink(f"{directory}/{file}")
+        except FileNotFoundError:
+            pass  # it did not get so far
+    try:
+        store.snapshots.remove(identifier)
+    except SnapshotNotFound:
+        pass

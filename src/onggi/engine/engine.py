@@ -1,0 +1,155 @@
+"""The engine: one store, and everything that can be done with what lies in it.
+
+State is on disk, so any number of engines, in any number of processes, may use one root at once;
+there is no daemon to ask. An engine that meets what a killed process left behind puts it right.
+"""
+
+from __future__ import annotations
+
+import os
+
+from onggi.engine.containers import Containers
+from onggi.runtime.session import Session as Channel
+from onggi.store.store import DEFAULT_ROOT, Store
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import TracebackType
+    from typing import Any, Self
+
+    from onggi.engine.images import Images
+    from onggi.engine.launching import Launcher
+    from onggi.engine.options import ContainerOptions
+    from onggi.engine.system import System
+    from onggi.engine.volumes import Volumes
+    from onggi.oci.mount import Mount
+    from onggi.runtime.order import Order
+
+
+class Engine:
+    """A container engine on the store at `root`.
+
+    Args: root: where everything lies, /var/lib/onggi if not given. direct: fork monitors from
+        this process, which must be single-threaded, as a command is. Otherwise a launcher process
+        is started at the first need, and any thread may start containers. recover: put right at
+        the first listing what killed processes left.
+    """
+
+    def __init__(
+        self, root: str | None = None, *, direct: bool = False, recover: bool = True
+    ) -> None:
+        self.store = Store(root or DEFAULT_ROOT)
+        self.containers = Containers(self)
+        self._direct = direct
+        self._launcher: Launcher | None = None
+        self._to_recover = recover
+
+    @property
+    def images(self) -> Images:
+        """The images."""
+        from onggi.engine.images import Images
+
+        return Images(self)
+
+    @property
+    def volumes(self) -> Volumes:
+        """The named volumes."""
+        from onggi.engine.volumes import Volumes
+
+        return Volumes(self.store)
+
+    @property
+    def system(self) -> System:
+        """The host and the store as a whole."""
+        from onggi.engine.system import System
+
+        return System(self)
+
+    @property
+    def settles(self) -> bool:
+        """Whether monitors should go on as a leaner process: their memory is then their own."""
+        return self._direct
+
+    def launch(self, order: Order, lock_fd: int) -> Channel:
+        """Have a monitor carry out `order`; `lock_fd` stays the caller's to close."""
+        if self._direct:
+            from onggi.runtime import launch
+
+            return Channel(launch.launch(order, lock_fd))
+        return Channel(self.launcher.launch(order, lock_fd))
+
+    @property
+    def launcher(self) -> Launcher:
+        """The process that forks for this one; started now if it is not there yet."""
+        from onggi.engine.launching import Launcher
+
+        if self._launcher is None:
+            self._launcher = Launcher()
+        return self._launcher
+
+    @property
+    def is_direct(self) -> bool:
+        """Whether this process forks by itself."""
+        return self._direct
+
+    def filter_file(self, record: dict[str, Any]) -> tuple[str, int]:
+        """Return the file of a container's seccomp filter, or "", and the flags to load it with."""
+        from onggi.runtime.seccomp import cache
+
+        if record["seccomp"] == "unconfined":
+            return "", 0
+        held = record["config"]["process"]["capabilities"]["bounding"]
+        return cache.filter_file(held, f"{self.store.root}/cache/seccomp"), cache.FLAGS
+
+    def explain(self, options: ContainerOptions) -> str:
+        """Return the shell script that would make the container, and make nothing."""
+        from onggi.engine import creation
+
+        record = creation.describe(self.store, options)
+        return self.script(record, record.pop("rootfs"))
+
+    def script(self, record: dict[str, Any], rootfs: list[Mount]) -> str:
+        """Return the shell script for a container's record."""
+        from onggi.runtime import host, launch, script
+        from onggi.runtime.plan.container import plan_container
+
+        path, flags = self.filter_file(record)
+        plan = plan_container(
+            record["config"],
+            rootfs,
+            host.gather(),
+            identifier=record["id"],
+            program=launch.read_filter(path),
+            program_flags=flags,
+            init=record["options"]["init"],
+        )
+        return script.render(plan, record["config"]["root"]["path"])
+
+    def recover(self) -> None:
+        """Put right what killed processes left; done once, before the first look at containers."""
+        if self._to_recover:
+            self._to_recover = False
+            from onggi.engine import recovery
+
+            recovery.recover(self)
+
+    def close(self) -> None:
+        """Give back what this engine holds; containers go on. Closing twice is fine."""
+        if self._launcher is not None:
+            self._launcher.close()
+            self._launcher = None
+        self.store.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<onggi.Engine at {self.store.root}, process {os.getpid()}>"

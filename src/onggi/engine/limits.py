@@ -1,0 +1,71 @@
+"""From the resource flags' own words to a request, fitted to this host."""
+
+from __future__ import annotations
+
+from onggi.errors import InvalidInput
+from onggi.resources import spelling
+from onggi.resources.admission import admit
+from onggi.resources.host import device_numbers, read_host
+from onggi.resources.request import Request
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from typing import Any
+
+    from onggi.linux.cgroup import Hierarchy
+
+# Docker's flag -> (the request's field, how its word is read); fields of lists hold one a word.
+_WORDS: dict[str, tuple[str, Callable[[str], Any]]] = {
+    "cpus": ("nano_cpus", spelling.parse_cpus),
+    "cpu-shares": ("cpu_shares", spelling.parse_integer),
+    "cpu-period": ("cpu_period", spelling.parse_integer),
+    "cpu-quota": ("cpu_quota", spelling.parse_integer),
+    "cpuset-cpus": ("cpuset_cpus", str),
+    "cpuset-mems": ("cpuset_mems", str),
+    "memory": ("memory", spelling.parse_size),
+    "memory-reservation": ("memory_reservation", spelling.parse_size),
+    "memory-swap": ("memory_swap", spelling.parse_memory_swap),
+    "pids-limit": ("pids_limit", spelling.parse_integer),
+    "blkio-weight": ("blkio_weight", spelling.parse_integer),
+    "oom-score-adj": ("oom_score_adj", spelling.parse_integer),
+    "shm-size": ("shm_size", spelling.parse_size),
+}
+_LISTS: dict[str, tuple[str, Callable[[str], Any]]] = {
+    "device-read-bps": ("device_read_bps", spelling.parse_device_rate),
+    "device-write-bps": ("device_write_bps", spelling.parse_device_rate),
+    "device-read-iops": ("device_read_iops", spelling.parse_device_iops),
+    "device-write-iops": ("device_write_iops", spelling.parse_device_iops),
+    "ulimit": ("ulimits", spelling.parse_ulimit),
+}
+
+
+def request(limits: dict[str, Any]) -> Request:
+    """Return what `limits` (see ContainerOptions) ask for.
+
+    Raises: InvalidInput: a word that cannot be read, or numbers that contradict each other.
+    """
+    fields: dict[str, Any] = {}
+    for flag, value in limits.items():
+        if flag in _WORDS:
+            name, parse = _WORDS[flag]
+            fields[name] = parse(str(value))
+        elif flag in _LISTS:
+            name, parse = _LISTS[flag]
+            words = [value] if isinstance(value, str) else value
+            fields[name] = tuple(parse(word) for word in words)
+        else:
+            raise InvalidInput(f"unknown limit {flag!r}", hint=", ".join([*_WORDS, *_LISTS]))
+    return Request(**fields)
+
+
+def fitted(
+    asked: Request, hierarchies: Sequence[Hierarchy]
+) -> tuple[Request, dict[str, Any], list[str]]:
+    """Fit `asked` to this host.
+
+    Returns: what the host grants, the same as runtime-spec `linux.resources`, and a warning for
+        each part that it cannot grant, as Docker words it.
+    """
+    granted, warnings = admit(asked, read_host(hierarchies))
+    return granted, granted.to_oci(device_numbers(granted.device_paths())), warnings

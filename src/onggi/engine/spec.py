@@ -1,0 +1,217 @@
+"""From what was asked for and what the image says to an OCI runtime configuration.
+
+This is where Docker's defaults meet the image's; from here on there is only the specification.
+"""
+
+from __future__ import annotations
+
+from onggi.engine import volumes
+from onggi.errors import InvalidInput
+from onggi.linux import signals
+from onggi.runtime import capabilities, spec
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from onggi.engine.options import ContainerOptions
+    from onggi.engine.users import Accounts
+    from onggi.engine.volumes import VolumeMount
+    from onggi.oci.image import ImageConfig
+    from onggi.resources.request import Request
+
+NETWORKS = ("none", "host")
+USERNS = ("host", "auto")
+
+# A user namespace's place on the host: 65,536 IDs at a place of its own above all that people use.
+MAPPED_IDS = 65536
+_FIRST_MAPPED = 1 << 30
+_MAPPED_RANGES = 8192
+
+
+class Parts:
+    """What a configuration is made of, each looked up or parsed already."""
+
+    __slots__ = ("accounts", "files", "identifier", "image", "mounts", "request", "resources")
+
+    def __init__(
+        self,
+        *,
+        identifier: str,
+        image: ImageConfig,
+        accounts: Accounts,
+        mounts: list[VolumeMount],
+        files: dict[str, str],
+        request: Request,
+        resources: dict[str, Any],
+    ) -> None:
+        self.identifier = identifier
+        self.image = image
+        self.accounts = accounts
+        self.mounts = mounts
+        self.files = files  # path inside -> file on the host: hosts, hostname, resolv.conf
+        self.request = request  # what is asked for beside the cgroups: ulimits, shm size, …
+        self.resources = resources  # runtime-spec linux.resources
+
+
+def build(options: ContainerOptions, parts: Parts, *, root: str) -> dict[str, Any]:
+    """Return the OCI runtime configuration of the container.
+
+    Args: root: the directory on the host where its root will be mounted.
+    Raises: InvalidInput: words that make no sense or contradict each other.
+    """
+    _refuse(options)
+    namespaces = tuple(
+        kind for kind in spec.NAMESPACES if kind != "network" or options.network != "host"
+    )
+    linux = spec.linux(namespaces=namespaces, privileged=options.privileged)
+    _add_resources(linux, options, parts)
+    if options.userns == "auto":
+        _add_user_namespace(linux, parts.identifier)
+    config = {
+        "ociVersion": spec.OCI_VERSION,
+        "root": {"path": root, "readonly": options.read_only},
+        "process": _process(options, parts),
+        "mounts": _mounts(options, parts),
+        "linux": linux,
+        "annotations": dict(options.labels),
+    }
+    if options.network != "host" or options.hostname:
+        config["hostname"] = options.hostname or parts.identifier[:12]
+    if options.domainname:
+        config["domainname"] = options.domainname
+    return config
+
+
+def command(options: ContainerOptions, image: ImageConfig) -> list[str]:
+    """Return the words to execute: the entry point's, then the command's.
+
+    An entry point of one's own leaves the image's command out. Source: docker run reference.
+    """
+    if options.entrypoint is None:
+        words = [*image.entrypoint, *(options.command or image.cmd)]
+    else:
+        words = [*options.entrypoint, *options.command]
+    if not words:
+        raise InvalidInput("no command specified", hint="the image names none")
+    return words
+
+
+def stop_signal(options: ContainerOptions, image: ImageConfig) -> int:
+    """Return the signal that asks the program to end."""
+    return signals.parse(options.stop_signal or image.stop_signal or "SIGTERM")
+
+
+def _refuse(options: ContainerOptions) -> None:
+    if options.network not in NETWORKS:
+        raise InvalidInput(f"network {options.network!r} not found", hint="none or host")
+    if options.userns not in USERNS:
+        raise InvalidInput(f"invalid USER mode: {options.userns}", hint="host or auto")
+    if options.userns == "auto" and options.privileged:
+        raise InvalidInput("privileged mode is incompatible with user namespaces")
+
+
+def _process(options: ContainerOptions, parts: Parts) -> dict[str, Any]:
+    user = parts.accounts.find(options.user or parts.image.user, options.group_add)
+    held = capabilities.resolve(options.cap_add, options.cap_drop, options.privileged)
+    process = spec.process(
+        args=command(options, parts.image),
+        env=environment(options, parts, user.home),
+        cwd=_directory(options.workdir or parts.image.working_dir or "/"),
+        user=user.to_oci(),
+        capabilities=list(held),
+    )
+    process["terminal"] = options.tty
+    process["noNewPrivileges"] = security(options)["no-new-privileges"] == "true"
+    rlimits = parts.request.rlimits()
+    if rlimits:
+        process["rlimits"] = rlimits
+    if parts.request.oom_score_adj is not None:
+        process["oomScoreAdj"] = parts.request.oom_score_adj
+    return process
+
+
+def security(options: ContainerOptions) -> dict[str, str]:
+    """Read `--security-opt`; return what holds, by key.
+
+    Raises: InvalidInput: a key or a value that is not known here.
+    """
+    default = "false" if options.privileged else "true"
+    said = {"no-new-privileges": default, "seccomp": "default"}
+    if options.privileged:
+        said["seccomp"] = "unconfined"
+    for text in options.security_opt:
+        key, mark, value = text.partition("=" if "=" in text else ":")
+        accepted = {"no-new-privileges": ("true", "false"), "seccomp": ("unconfined", "default")}
+        value = value if mark else "true"
+        if value not in accepted.get(key, ()):
+            raise InvalidInput(
+                f"invalid --security-opt {text!r}",
+                hint="no-new-privileges[=false], seccomp=unconfined",
+            )
+        said[key] = value
+    return said
+
+
+def environment(options: ContainerOptions, parts: Parts, home: str) -> list[str]:
+    """Return the environment: PATH, HOSTNAME, TERM, the image's, the caller's, and HOME."""
+    values: dict[str, str] = {"PATH": spec.PATH}
+    values["HOSTNAME"] = options.hostname or parts.identifier[:12]
+    if options.tty:
+        values["TERM"] = "xterm"
+    for entry in (*parts.image.env, *options.env):
+        name, _, value = entry.partition("=")
+        values[name] = value
+    values.setdefault("HOME", home)
+    return [f"{name}={value}" for name, value in values.items()]
+
+
+def _directory(path: str) -> str:
+    if not path.startswith("/"):
+        raise InvalidInput(f"working directory {path!r} is invalid", hint="it must be absolute")
+    return path
+
+
+def _mounts(options: ContainerOptions, parts: Parts) -> list[dict[str, Any]]:
+    shm_bytes = parts.request.shm_size or spec.SHM_BYTES
+    own = [*volumes.tmpfs(options), *(mount.to_oci() for mount in parts.mounts)]
+    targets = {entry["destination"] for entry in own}
+    base = spec.mounts(
+        shm_bytes=shm_bytes, writable=options.privileged, own_network=options.network != "host"
+    )
+    # What was asked for takes the place of what is mounted by default.
+    kept = [entry for entry in base if entry["destination"] not in targets]
+    files = [
+        {
+            "destination": path,
+            "type": "bind",
+            "source": source,
+            "options": ["bind", "rprivate"],
+        }
+        for path, source in parts.files.items()
+        if path not in targets
+    ]
+    return [*kept, *files, *own]
+
+
+def _add_resources(linux: dict[str, Any], options: ContainerOptions, parts: Parts) -> None:
+    rules = linux["resources"]["devices"]
+    nodes = []
+    for text in options.devices:
+        node, rule = volumes.device(text)
+        nodes.append(node)
+        rules.append(rule)
+    if nodes:
+        linux["devices"] = nodes
+    linux["resources"] = {**parts.resources, "devices": rules}
+    linux["resources"].setdefault("pids", {"limit": spec.PIDS_LIMIT})
+    parent = options.cgroup_parent or "/onggi"
+    linux["cgroupsPath"] = f"{parent.rstrip('/')}/{parts.identifier}"
+
+
+def _add_user_namespace(linux: dict[str, Any], identifier: str) -> None:
+    place = _FIRST_MAPPED + int(identifier[:8], 16) % _MAPPED_RANGES * MAPPED_IDS
+    mapping = [{"containerID": 0, "hostID": place, "size": MAPPED_IDS}]
+    linux["namespaces"] = [{"type": "user"}, *linux["namespaces"]]
+    linux["uidMappings"] = mapping
+    linux["gidMappings"] = list(mapping)

@@ -1,0 +1,120 @@
+"""Who `user[:group]` is: looked up in the image's own files, as the container will see them.
+
+The files are read out of the layers, without mounting anything and without following a link: what
+an image says in /etc/passwd is data, and nothing more.
+
+Source: moby pkg opencontainers/runc libcontainer/user (GetExecUser); Docker's `--user`.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+
+from onggi.errors import InvalidInput
+from onggi.linux.path import RESOLVE_BENEATH, RESOLVE_NO_SYMLINKS, openat2
+from onggi.store.merge import Stack
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
+
+MOST_BYTES = 1 << 20  # of a passwd or group file; what lies beyond is not read
+_MOST_ID = (1 << 31) - 1
+
+
+class User:
+    """A user as the kernel knows it, with the home directory that goes to HOME."""
+
+    __slots__ = ("gid", "groups", "home", "uid")
+
+    def __init__(self, *, uid: int, gid: int, groups: tuple[int, ...], home: str) -> None:
+        self.uid = uid
+        self.gid = gid
+        self.groups = groups
+        self.home = home
+
+    def to_oci(self) -> dict[str, Any]:
+        """Return runtime-spec `process.user`."""
+        return {"uid": self.uid, "gid": self.gid, "additionalGids": list(self.groups)}
+
+
+class Accounts:
+    """The passwd and group files of one tree, parsed; lines that make no sense are passed over."""
+
+    __slots__ = ("groups", "users")
+
+    def __init__(self, passwd: str, group: str) -> None:
+        self.users = [line for line in _lines(passwd, 7) if _is_id(line[2]) and _is_id(line[3])]
+        self.groups = [line for line in _lines(group, 4) if _is_id(line[2])]
+
+    def find(self, text: str, extra_groups: Sequence[str] = ()) -> User:
+        """Return who `text` is; "" is root.
+
+        Raises: InvalidInput: no such user or group, or a number out of range.
+        """
+        name, _, group = text.partition(":")
+        entry = self._user(name or "0")
+        uid = int(entry[2]) if entry else _number(name or "0", "user")
+        gid = int(entry[3]) if entry else 0
+        groups = self._memberships(entry[0]) if entry and not group else ()
+        if group:
+            gid = self.group(group)
+        extra = tuple(self.group(one) for one in extra_groups)
+        home = entry[5] if entry else ""
+        distinct = tuple(dict.fromkeys((gid, *groups, *extra)))
+        return User(uid=uid, gid=gid, groups=distinct, home=home or "/")
+
+    def group(self, text: str) -> int:
+        """Return the number of group `text`, a name or a number."""
+        for line in self.groups:
+            if line[0] == text:
+                return int(line[2])
+        return _number(text, "group")
+
+    def _user(self, text: str) -> list[str] | None:
+        for line in self.users:
+            if line[0] == text:
+                return line
+        for line in self.users:
+            if line[2] == text:
+                return line
+        return None
+
+    def _memberships(self, name: str) -> tuple[int, ...]:
+        return tuple(int(line[2]) for line in self.groups if name in line[3].split(","))
+
+
+def read_accounts(trees: list[str]) -> Accounts:
+    """Read the accounts of stacked directories, the topmost first."""
+    with Stack(trees) as stack:
+        return Accounts(_read(stack, b"passwd"), _read(stack, b"group"))
+
+
+def _read(stack: Stack, name: bytes) -> str:
+    with stack.open(b"etc", range(len(stack.roots))) as view:
+        found = view.find(name)
+        if found is None or not stat.S_ISREG(found.status.st_mode):
+            return ""
+        directory = view.descriptors[found.source]
+        fd = openat2(directory, name, os.O_RDONLY, 0, RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS)
+        with open(fd, "rb") as file:
+            return file.read(MOST_BYTES).decode("utf-8", "replace")
+
+
+def _lines(text: str, fields: int) -> list[list[str]]:
+    split = (line.split(":") for line in text.splitlines())
+    return [line for line in split if len(line) >= fields]
+
+
+def _is_id(text: str) -> bool:
+    return text.isascii() and text.isdigit() and int(text) <= _MOST_ID
+
+
+def _number(text: str, kind: str) -> int:
+    if _is_id(text):
+        return int(text)
+    if text.removeprefix("-").isdigit():
+        raise InvalidInput(f"{kind} {text} is out of range", hint=f"0 to {_MOST_ID}")
+    raise InvalidInput(f"unable to find {kind} {text}", hint=f"no such {kind} in the image")

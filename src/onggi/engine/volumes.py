@@ -1,0 +1,269 @@
+"""What a container mounts besides its root: host directories, named volumes, memory."""
+
+from __future__ import annotations
+
+import os
+import stat
+
+from onggi.errors import Conflict, InvalidInput
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
+
+    from onggi.engine.options import ContainerOptions
+    from onggi.store.store import Store
+
+_MODES = ("ro", "rw")
+_PROPAGATION = ("private", "rprivate", "shared", "rshared", "slave", "rslave")
+_ACCEPTED = ("z", "Z", "cached", "delegated", "consistent", "nocopy")
+
+
+class VolumeMount:
+    """One mount that was asked for: `kind` is "bind" or "volume"; `name` is the volume's."""
+
+    __slots__ = ("kind", "name", "options", "source", "target")
+
+    def __init__(
+        self, *, kind: str, source: str, target: str, name: str = "", options: tuple[str, ...] = ()
+    ) -> None:
+        self.kind = kind
+        self.source = source
+        self.target = target
+        self.name = name
+        self.options = options
+
+    def to_oci(self) -> dict[str, Any]:
+        """Return the specification's mount."""
+        propagation = [word for word in self.options if word in _PROPAGATION] or ["rprivate"]
+        mode = ["ro"] if "ro" in self.options else []
+        options = ["rbind", *propagation, *mode]
+        return {
+            "destination": self.target,
+            "type": "bind",
+            "source": self.source,
+            "options": options,
+        }
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the mount as `inspect` shows it (Docker Engine API, MountPoint)."""
+        shown = {
+            "Type": self.kind,
+            "Source": self.source,
+            "Destination": self.target,
+            "Mode": ",".join(self.options),
+            "RW": "ro" not in self.options,
+            "Propagation": "rprivate" if self.kind == "bind" else "",
+        }
+        return {**shown, "Name": self.name, "Driver": "local"} if self.name else shown
+
+
+class Volume:
+    """A named volume of the store."""
+
+    __slots__ = ("_record", "_store")
+
+    def __init__(self, store: Store, record: dict[str, Any]) -> None:
+        self._store = store
+        self._record = record
+
+    @property
+    def name(self) -> str:
+        """The volume's name."""
+        return str(self._record["name"])
+
+    def inspect(self) -> dict[str, Any]:
+        """Return what is known of it, in the Docker Engine API's shape."""
+        return {
+            "Name": self.name,
+            "Driver": "local",
+            "Mountpoint": self._store.volumes.path(self.name),
+            "CreatedAt": self._record.get("created", ""),
+            "Labels": self._record.get("labels", {}),
+            "Scope": "local",
+            "Options": {},
+        }
+
+
+class Volumes:
+    """The named volumes of an engine."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def create(self, name: str = "", *, labels: dict[str, str] | None = None) -> Volume:
+        """Make a volume, or return the one of that name; without a name it gets 64 digits."""
+        record = {"labels": dict(labels or {}), "created": _now()}
+        return Volume(self._store, self._store.volumes.create(name or anonymous(), record))
+
+    def get(self, name: str) -> Volume:
+        """Return the volume. Raises: VolumeNotFound."""
+        return Volume(self._store, self._store.volumes.get(name))
+
+    def list(self) -> list[Volume]:
+        """Return every volume, by name."""
+        return [Volume(self._store, record) for record in self._store.volumes.list()]
+
+    def remove(self, name: str, *, force: bool = False) -> None:
+        """Remove a volume that no container names; with `force` one that is not there is fine.
+
+        Raises: VolumeNotFound; Conflict: a container, running or not, uses it.
+        """
+        from onggi.store.volumes import VolumeNotFound
+
+        users = [
+            record["id"][:12]
+            for record in self._store.containers.list()
+            if any(mount.get("Name") == name for mount in record.get("mounts", ()))
+        ]
+        if users:
+            raise Conflict(f"volume {name} is in use by {', '.join(users)}")
+        try:
+            self._store.volumes.remove(name)
+        except VolumeNotFound:
+            if not force:
+                raise
+
+
+def anonymous() -> str:
+    """Return a name that nobody chose, as Docker gives it."""
+    return os.urandom(32).hex()
+
+
+def resolve(
+    options: ContainerOptions, image_volumes: tuple[str, ...], store: Store
+) -> list[VolumeMount]:
+    """Return every bind and volume of a container, made where they did not exist, deepest last.
+
+    Raises: InvalidInput: a word that makes no sense, or one target named twice.
+    """
+    asked = [parse(text) for text in options.volumes]
+    asked += [_from_words(words) for words in options.mounts]
+    targets = [mount.target for mount in asked]
+    for target in targets:
+        if targets.count(target) > 1:
+            raise InvalidInput(f"duplicate mount point: {target}")
+    taken = {*targets, *(text.partition(":")[0] for text in options.tmpfs)}
+    asked += [
+        VolumeMount(kind="volume", source="", target=path, name="")
+        for path in image_volumes
+        if path not in taken
+    ]
+    return [_found(mount, store) for mount in sorted(asked, key=lambda one: one.target)]
+
+
+def parse(text: str) -> VolumeMount:
+    """Read Docker's `-v`: SOURCE:TARGET[:OPTIONS], or TARGET alone for an unnamed volume."""
+    fields = text.split(":")
+    if len(fields) > 3 or not all(fields):
+        raise InvalidInput(f"invalid volume specification: {text!r}", hint="SOURCE:TARGET[:ro]")
+    if len(fields) == 1:
+        return _checked("", fields[0], (), text)
+    options = tuple(fields[2].split(",")) if len(fields) == 3 else ()
+    return _checked(fields[0], fields[1], options, text)
+
+
+def _checked(source: str, target: str, options: tuple[str, ...], text: str) -> VolumeMount:
+    if not target.startswith("/"):
+        raise InvalidInput(f"invalid mount path: {target!r} must be absolute")
+    if os.path.normpath(target) == "/":
+        raise InvalidInput(f"invalid volume specification: {text!r}", hint="not at the root")
+    for word in options:
+        if word not in (*_MODES, *_PROPAGATION, *_ACCEPTED):
+            raise InvalidInput(f"invalid mode: {word}", hint="ro, rw, or a propagation")
+    if source.startswith(("/", ".", "~")):
+        path = os.path.abspath(os.path.expanduser(source))
+        return VolumeMount(kind="bind", source=path, target=_clean(target), options=options)
+    return VolumeMount(
+        kind="volume", source="", target=_clean(target), name=source, options=options
+    )
+
+
+def _from_words(words: dict[str, Any]) -> VolumeMount:
+    kind, target = words.get("type", "volume"), words.get("target", "")
+    options = ("ro",) if words.get("readonly") else ()
+    source = words.get("source") or ""
+    mount = _checked(source if kind == "volume" else "", target, options, str(words))
+    if kind != "bind":
+        return mount
+    if not source.startswith("/"):
+        raise InvalidInput(f"bind source {source!r} must be an absolute path")
+    if not os.path.exists(source):
+        raise InvalidInput(f"bind source path does not exist: {source}")
+    return VolumeMount(kind="bind", source=source, target=mount.target, options=options)
+
+
+def _found(mount: VolumeMount, store: Store) -> VolumeMount:
+    """Make what the mount shows, as Docker does for `-v`, and say where it lies."""
+    if mount.kind == "bind":
+        os.makedirs(mount.source, exist_ok=True) if not os.path.exists(mount.source) else None
+        return mount
+    name = mount.name or anonymous()
+    store.volumes.create(name, {"created": _now(), "labels": {}, "anonymous": not mount.name})
+    return VolumeMount(
+        kind="volume",
+        source=store.volumes.path(name),
+        target=mount.target,
+        name=name,
+        options=mount.options,
+    )
+
+
+def tmpfs(options: ContainerOptions) -> Iterator[dict[str, Any]]:
+    """Return the specification's mounts of memory, with Docker's defaults."""
+    for text in options.tmpfs:
+        target, _, words = text.partition(":")
+        if not target.startswith("/"):
+            raise InvalidInput(f"invalid tmpfs path: {target!r} must be absolute")
+        given = words.split(",") if words else []
+        base = [word for word in ("noexec", "nosuid", "nodev") if word[2:] not in given]
+        yield {
+            "destination": _clean(target),
+            "type": "tmpfs",
+            "source": "tmpfs",
+            "options": [*base, *(word for word in given if word not in base)],
+        }
+
+
+def device(text: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Read Docker's `--device`: return the node to make and the rule that allows it.
+
+    Raises: InvalidInput: no such device, or permissions other than r, w and m.
+    """
+    source, *rest = text.split(":")
+    target, access = source, "rwm"
+    if rest and rest[-1] and not set(rest[-1]) - set("rwm"):
+        access = rest.pop()
+    if rest:
+        target = rest.pop(0)
+    if rest or not target.startswith("/"):
+        raise InvalidInput(f"invalid device specification: {text}")
+    try:
+        status = os.stat(source)
+    except OSError as error:
+        raise InvalidInput(f"no device at {source}: {(error.strerror or '').lower()}") from error
+    kinds = {stat.S_IFCHR: "c", stat.S_IFBLK: "b"}
+    kind = kinds.get(stat.S_IFMT(status.st_mode))
+    if kind is None:
+        raise InvalidInput(f"not a device node: {source}")
+    numbers = {
+        "type": kind,
+        "major": os.major(status.st_rdev),
+        "minor": os.minor(status.st_rdev),
+    }
+    owner = {"uid": status.st_uid, "gid": status.st_gid}
+    node = {"path": target, **numbers, "fileMode": stat.S_IMODE(status.st_mode), **owner}
+    return node, {"allow": True, **numbers, "access": access}
+
+
+def _clean(path: str) -> str:
+    return os.path.normpath(path)
+
+
+def _now() -> str:
+    from onggi.runtime.log import stamp
+
+    import time
+
+    return stamp(time.time_ns()).decode()
