@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from onggi.store.store import Store
 
 _FILE = "snapshot"
+_PLAIN_ROOT = (0o755, 0, 0)
 _PARTS = ("upper", "work", _FILE)
 # mount(2) takes a page of options; what is left of it is for upper, work and the runtime's own.
 _LOWER_LIMIT = 3000
@@ -273,21 +274,29 @@ class Snapshots:
     def _make(self, half_made: str, snapshot: Snapshot, notes: Sequence[frozenset[str]]) -> None:
         os.mkdir(f"{half_made}/upper", 0o755)
         os.mkdir(f"{half_made}/work", 0o700)
-        self._state_root(f"{half_made}/upper", snapshot.chain, notes)
+        # The root that the mount shows is upper itself.
+        mode, uid, gid = self._stated_root(snapshot.chain, notes)
+        os.chown(f"{half_made}/upper", uid, gid)
+        os.chmod(f"{half_made}/upper", mode)
         write_new(f"{half_made}/{_FILE}", snapshot.encode(), durable=not snapshot.volatile)
 
-    def _state_root(
-        self, upper: str, chain: Sequence[Digest], notes: Sequence[frozenset[str]]
-    ) -> None:
-        """Give upper, whose attributes the mounted root shows, those of the highest statement."""
-        mode, uid, gid = 0o755, 0, 0
+    def has_other_root(self, key: str) -> bool:
+        """Tell whether the root directory's mode or owner is not what the layers say.
+
+        Raises: SnapshotNotFound
+        """
+        chain = self.load(key).chain
+        notes = [self._store.layers.notes(diff_id) for diff_id in chain]
+        return _mode_and_owner(self.upper(key)) != self._stated_root(chain, notes)
+
+    def _stated_root(
+        self, chain: Sequence[Digest], notes: Sequence[frozenset[str]]
+    ) -> tuple[int, int, int]:
+        """Return mode and owner of the root as the highest layer states it that does."""
         for diff_id, noted in zip(reversed(chain), reversed(notes), strict=True):
             if "root" in noted:
-                status = os.stat(self._store.layers.path(diff_id))
-                mode, uid, gid = stat.S_IMODE(status.st_mode), status.st_uid, status.st_gid
-                break
-        os.chown(upper, uid, gid)
-        os.chmod(upper, mode)
+                return _mode_and_owner(self._store.layers.path(diff_id))
+        return _PLAIN_ROOT
 
     def _publish(self, half_made: str, key: str) -> None:
         """Put it in place; `snapshot` goes last if there is a container's directory already."""
@@ -321,6 +330,11 @@ class Snapshots:
         layers = self._store.layers
         short = [layers.short_path(diff_id) for diff_id in reversed(chain)]
         return ":".join(map(_escaped, trees[: len(trees) - len(chain)] + short))
+
+
+def _mode_and_owner(path: str) -> tuple[int, int, int]:
+    status = os.stat(path)
+    return stat.S_IMODE(status.st_mode), status.st_uid, status.st_gid
 
 
 def _escaped(path: str) -> str:

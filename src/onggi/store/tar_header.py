@@ -18,6 +18,8 @@ Source: pax(1), "ustar Interchange Format"; GNU tar manual, "Basic Tar Format".
 
 from __future__ import annotations
 
+import os
+
 from onggi.store.tar_limits import BadArchive
 
 BLOCK = 512
@@ -97,3 +99,37 @@ def name(block: bytes) -> bytes:
 def is_gnu(block: bytes) -> bool:
     """Tell whether GNU tar's old format wrote the header."""
     return block[257:265] == _GNU_MAGIC
+
+
+def encode(
+    path: bytes,
+    kind: bytes,
+    *,
+    mode: int,
+    uid: int = 0,
+    gid: int = 0,
+    size: int = 0,
+    mtime: int = 0,
+    link: bytes = b"",
+    device: int = 0,
+) -> bytes:
+    """Write a POSIX header; numbers that do not fit are written as 0, for PAX to overrule."""
+    major, minor = os.major(device), os.minor(device)
+    fields = (
+        path.ljust(100, b"\0"),
+        _octal(mode, 8) + _octal(uid, 8) + _octal(gid, 8),
+        _octal(size, 12) + _octal(mtime, 12),
+        b" " * 8,
+        kind,
+        link.ljust(100, b"\0"),
+        (_POSIX_MAGIC + b"00").ljust(72, b"\0"),
+        _octal(major, 8) + _octal(minor, 8),
+        bytes(167),
+    )
+    block = b"".join(fields)
+    return b"%b%06o\0 %b" % (block[:148], sum(block), block[156:])
+
+
+def _octal(value: int, width: int) -> bytes:
+    digits = b"%0*o" % (width - 1, max(value, 0))
+    return (digits if len(digits) < width else b"0" * (width - 1)) + b"\0"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -96,3 +97,16 @@ def _ignoring_missing(call: Callable[..., None], name: str, dir_fd: int | None =
         call(name, dir_fd=dir_fd)
     except FileNotFoundError:
         return  # two sweepers, or an owner and a sweeper: either's success is both's
+
+
+def size(path: str) -> int:
+    """Add up the bytes of the files in a tree, each once however many links it has."""
+    from onggi.store.merge import Stack
+
+    sizes: dict[int, int] = {}
+    with Stack([path]) as stack:
+        for view in stack.walk():
+            for found in view.entries():
+                if stat.S_ISREG(found.status.st_mode):
+                    sizes[found.status.st_ino] = found.status.st_size
+    return sum(sizes.values())

@@ -1,0 +1,296 @@
+"""Writing a directory tree as a tar archive that depends on the tree alone.
+
+Twice the same tree gives twice the same bytes: entries are sorted, no time but the file's own is
+written, nothing that the header could leave open is left to chance. And unpacking what was written
+gives the tree again: owners, modes, times to the nanosecond, extended attributes, hard links.
+
+The order in a directory: the directory, whether it hides what is below, what it hides, its files,
+then its directories, so that each whiteout precedes its siblings.
+
+Headers are POSIX ustar, with an extended header in front only where that cannot say it.
+
+Source: pax(1); image-spec layer.md, "Representing Changes".
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+
+from onggi.errors import Conflict, InvalidInput
+from onggi.store import tar_header as header
+from onggi.store import tar_pax as pax
+from onggi.store.attributes import carried_xattrs, overlay_xattrs
+from onggi.store.merge import Stack
+from onggi.store.tar_limits import quoted
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from onggi.store.merge import Found, View
+
+    Records = list[tuple[bytes, bytes]]
+
+_WHITEOUT = b".wh."
+_OPAQUE_MARK = b".wh..wh..opq"
+_CHUNK = 1 << 20
+_FLUSH_AT = 1 << 18
+_NAME_BYTES = 100
+_OPEN_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+# Exactly what an archive of this layer may not hold: names or data that are in another layer.
+_ELSEWHERE = ("trusted.overlay.redirect", "trusted.overlay.metacopy")
+_KINDS = {
+    stat.S_IFDIR: header.DIRECTORY,
+    stat.S_IFREG: header.REGULAR,
+    stat.S_IFLNK: header.SYMBOLIC_LINK,
+    stat.S_IFCHR: header.CHARACTER_DEVICE,
+    stat.S_IFBLK: header.BLOCK_DEVICE,
+    stat.S_IFIFO: header.FIFO,
+}
+
+
+def layer_archive(
+    upper: str, *, clamp_mtime: int | None = None, root: bool = False
+) -> Iterator[bytes]:
+    """Yield the archive of a layer, given as an overlay upper directory.
+
+    Whiteouts and opaque directories are written as image-spec wants them, sockets are left out.
+    Somebody may write in the directory meanwhile: what vanishes is left out, a file that shrinks
+    is filled up with zeros.
+
+    Args:
+        upper: the directory.
+        clamp_mtime: no file shall be younger, in seconds since 1970.
+        root: whether to state the attributes of the root directory too.
+
+    Raises: InvalidInput: something in it cannot be in a layer; it is named.
+    """
+    with Stack([upper]) as stack:
+        yield from _Writer(stack, clamp_mtime, root=root, whiteouts=True).archive()
+
+
+def tree_archive(paths: Sequence[str], *, clamp_mtime: int | None = None) -> Iterator[bytes]:
+    """Yield an archive of the tree that these directories make as overlayfs would stack them.
+
+    Args:
+        paths: the directories, the topmost first.
+        clamp_mtime: no file shall be younger, in seconds since 1970.
+    """
+    with Stack(paths) as stack:
+        yield from _Writer(stack, clamp_mtime, root=True, whiteouts=False).archive()
+
+
+class _Writer:
+    """One archive in the making."""
+
+    __slots__ = ("_clamp_ns", "_links", "_root", "_stack", "_whiteouts")
+
+    def __init__(
+        self, stack: Stack, clamp_mtime: int | None, *, root: bool, whiteouts: bool
+    ) -> None:
+        self._stack = stack
+        self._clamp_ns = None if clamp_mtime is None else clamp_mtime * 1_000_000_000
+        self._root = root
+        self._whiteouts = whiteouts
+        self._links: dict[tuple[int, int], bytes] = {}
+
+    def archive(self) -> Iterator[bytes]:
+        """Yield the whole archive in chunks worth a system call."""
+        gathered: list[bytes] = []
+        size = 0
+        for piece in self._pieces():
+            gathered.append(piece)
+            size += len(piece)
+            if size >= _FLUSH_AT:
+                yield b"".join(gathered)
+                gathered, size = [], 0
+        yield b"".join((*gathered, header.ZERO_BLOCK, header.ZERO_BLOCK))
+
+    def _pieces(self) -> Iterator[bytes]:
+        for view in self._stack.walk():
+            yield self._directory(view)
+            others = [each for each in view.entries() if not each.is_directory]
+            if self._whiteouts:
+                hidden = [each.name for each in others if each.is_whiteout]
+                yield self._hidings(view, hidden)
+            for found in others:
+                if not found.is_whiteout:
+                    yield from self._entry(view, found)
+
+    def _directory(self, view: View) -> bytes:
+        if not view.path and not self._root:
+            return b""
+        status = os.fstat(view.fd)
+        path = view.path + b"/" if view.path else b"./"
+        return self._header(path, status, self._xattrs(view.fd, view.path))
+
+    def _hidings(self, view: View, hidden: list[bytes]) -> bytes:
+        """Write what a directory hides: all that lower layers have in it, and single names."""
+        names = [_OPAQUE_MARK] if view.opaque else []
+        names += [_WHITEOUT + name for name in hidden]
+        return b"".join(map(_whiteout, (_below(view, name) for name in names)))
+
+    def _entry(self, view: View, found: Found) -> Iterator[bytes]:
+        """Write something that is no directory."""
+        path = _below(view, found.name)
+        if self._whiteouts and found.name.startswith(_WHITEOUT):
+            raise InvalidInput(
+                f"{quoted(path)} cannot be in a layer, where its name means a whiteout"
+            )
+        first = self._first_link(path, found.status)
+        if first is not None:
+            yield self._header(path, found.status, [], kind=header.HARD_LINK, link=first)
+        elif stat.S_ISREG(found.status.st_mode):
+            yield from self._file(view, found, path)
+        elif not stat.S_ISSOCK(found.status.st_mode):
+            yield self._special(view, found, path)
+
+    def _first_link(self, path: bytes, status: os.stat_result) -> bytes | None:
+        """Return the path under which the same inode was written before, if it was."""
+        if status.st_nlink < 2:
+            return None
+        first = self._links.setdefault((status.st_dev, status.st_ino), path)
+        return None if first is path else first
+
+    def _file(self, view: View, found: Found, path: bytes) -> Iterator[bytes]:
+        directory = view.descriptors[found.source]
+        try:
+            fd = os.open(found.name, _OPEN_FILE, dir_fd=directory)
+        except FileNotFoundError:
+            self._links.pop((found.status.st_dev, found.status.st_ino), None)
+            return
+        except OSError as error:
+            if error.errno in (errno.ELOOP, errno.ENXIO):
+                raise _changed(path) from error
+            raise
+        try:
+            status = os.fstat(fd)
+            if not stat.S_ISREG(status.st_mode):
+                raise _changed(path)
+            yield self._header(path, status, self._xattrs(fd, path))
+            yield from _contents(fd, status.st_size)
+        finally:
+            os.close(fd)
+
+    def _special(self, view: View, found: Found, path: bytes) -> bytes:
+        directory = view.descriptors[found.source]
+        place = os.path.join(b"/proc/self/fd/%d" % directory, found.name)
+        try:
+            xattrs = self._xattrs(place, path)
+            link = b""
+            if stat.S_ISLNK(found.status.st_mode):
+                link = os.readlink(found.name, dir_fd=directory)
+        except FileNotFoundError:
+            return b""
+        return self._header(path, found.status, xattrs, link=link)
+
+    def _xattrs(self, place: int | bytes, path: bytes) -> Records:
+        if self._whiteouts and not set(_ELSEWHERE).isdisjoint(overlay_xattrs(place)):
+            raise InvalidInput(
+                f"{quoted(path)} has its contents in another layer",
+                hint="it was written on an overlay mounted with redirect_dir or metacopy",
+            )
+        return [
+            (pax.XATTR + os.fsencode(name), value) for name, value in carried_xattrs(place).items()
+        ]
+
+    def _header(
+        self,
+        path: bytes,
+        status: os.stat_result,
+        xattrs: Records,
+        *,
+        kind: bytes = b"",
+        link: bytes = b"",
+    ) -> bytes:
+        kind = kind or _KINDS[stat.S_IFMT(status.st_mode)]
+        mtime_ns = status.st_mtime_ns
+        if self._clamp_ns is not None:
+            mtime_ns = min(mtime_ns, self._clamp_ns)
+        return encode_header(
+            path,
+            kind,
+            mode=stat.S_IMODE(status.st_mode),
+            owner=(status.st_uid, status.st_gid),
+            size=status.st_size if kind == header.REGULAR else 0,
+            mtime_ns=mtime_ns,
+            link=link,
+            device=status.st_rdev if kind in _DEVICES else 0,
+            xattrs=xattrs,
+        )
+
+
+_DEVICES = (header.CHARACTER_DEVICE, header.BLOCK_DEVICE)
+
+
+def encode_header(
+    path: bytes,
+    kind: bytes,
+    *,
+    mode: int,
+    owner: tuple[int, int] = (0, 0),
+    size: int = 0,
+    mtime_ns: int = 0,
+    link: bytes = b"",
+    device: int = 0,
+    xattrs: Sequence[tuple[bytes, bytes]] = (),
+) -> bytes:
+    """Write an entry's header, with an extended header before it if it needs one."""
+    records = [*xattrs]
+    fields = {
+        b"path": (path, len(path) <= _NAME_BYTES and path.isascii()),
+        b"linkpath": (link, len(link) <= _NAME_BYTES and link.isascii()),
+        b"size": (b"%d" % size, size < 1 << 33),
+        b"uid": (b"%d" % owner[0], owner[0] < 1 << 21),
+        b"gid": (b"%d" % owner[1], owner[1] < 1 << 21),
+        b"mtime": (
+            pax.seconds(mtime_ns),
+            not mtime_ns % 1_000_000_000 and 0 <= mtime_ns < 1_000_000_000 << 33,
+        ),
+    }
+    records += [(key, value) for key, (value, fits) in fields.items() if not fits]
+    block = header.encode(
+        path[:_NAME_BYTES],
+        kind,
+        mode=mode,
+        uid=owner[0],
+        gid=owner[1],
+        size=size,
+        mtime=mtime_ns // 1_000_000_000,
+        link=link[:_NAME_BYTES],
+        device=device,
+    )
+    return _extended(sorted(records)) + block if records else block
+
+
+def _extended(records: Records) -> bytes:
+    data = pax.encode(records)
+    block = header.encode(b"PaxHeader", header.PAX, mode=0o644, size=len(data))
+    return block + data + bytes(-len(data) % header.BLOCK)
+
+
+def _whiteout(path: bytes) -> bytes:
+    return encode_header(path, header.REGULAR, mode=0)
+
+
+def _below(view: View, name: bytes) -> bytes:
+    return view.path + b"/" + name if view.path else name
+
+
+def _contents(fd: int, size: int) -> Iterator[bytes]:
+    """Yield `size` bytes of an open file and the padding, whatever happens to the file."""
+    left = size
+    while left and (chunk := os.read(fd, min(left, _CHUNK))):
+        left -= len(chunk)
+        yield chunk
+    while left:
+        zeros = bytes(min(left, _CHUNK))
+        left -= len(zeros)
+        yield zeros
+    yield bytes(-size % header.BLOCK)
+
+
+def _changed(path: bytes) -> Conflict:
+    return Conflict(f"{quoted(path)} became something else while it was read", hint="try again")
