@@ -20,7 +20,10 @@ LISTING = Listing(
     ),
     ("ID", "Name"),
 )
-THINGS = [{"Name": "a", "Id": "1", "Labels": {"x": "y", "z": ""}}, {"Name": "bö", "Id": "2"}]
+THINGS: list[dict[str, object]] = [
+    {"Name": "a", "Id": "1", "Labels": {"x": "y", "z": ""}},
+    {"Name": "bö", "Id": "2"},
+]
 
 
 @pytest.mark.parametrize("style", [None, "", "table"])

@@ -12,6 +12,7 @@ import sys
 
 from onggi.cli.options import UsageError
 from onggi.engine.options import Streams
+from onggi.errors import Conflict
 from onggi.linux import signals, terminal
 
 TYPE_CHECKING = False
@@ -74,7 +75,7 @@ def follow(session: Session, *, interactive: bool, tty: bool, forward: bool = Tr
     """
     handlers: dict[int, Handler] = {}
     if forward:
-        handlers = dict.fromkeys(FORWARDED, lambda number, _frame: session.signal(number))
+        handlers = dict.fromkeys(FORWARDED, lambda number, _frame: _pass_on(session, number))
     if tty:
         handlers[signals.SIGWINCH] = lambda _number, _frame: _resize(session)
     raw_fd = STDIN if interactive and tty else -1
@@ -91,6 +92,13 @@ def exit_code(ended: Exit) -> int:
         why = "the kernel killed a process of it: the container had reached its memory limit"
         print(f"onggi: {why}", file=sys.stderr)
     return ended.code
+
+
+def _pass_on(session: Session, number: int) -> None:
+    try:
+        session.signal(number)
+    except Conflict:
+        return  # the program has just ended, and its exit code is on the way
 
 
 def _resize(session: Session) -> None:

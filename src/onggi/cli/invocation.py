@@ -33,7 +33,8 @@ class Invocation:
         if self._engine is None:
             import onggi
 
-            self._engine = onggi.Engine(self.root)
+            # A command has one thread, so it may fork by itself.
+            self._engine = onggi.Engine(self.root, direct=True)
         return self._engine
 
     def __enter__(self) -> Self:
@@ -49,12 +50,20 @@ class Invocation:
             self._engine.close()
 
     def complain(self, error: BaseException) -> None:
-        """Say on standard error, in one line, what went wrong."""
+        """Say on standard error, in one line, what went wrong.
+
+        Raises: BrokenPipeError: the reader of our output has left, which is what went wrong.
+        """
+        try:
+            sys.stdout.flush()
+        except BrokenPipeError:
+            raise
+        except OSError:
+            pass  # said at the end, when all output is written out
         if self.debug:
             import traceback
 
             traceback.print_exception(error)
-        sys.stdout.flush()
         print(f"onggi: {sentence(error)}", file=sys.stderr)
 
     def each(self, names: Iterable[str], act: Callable[[str], object]) -> int:

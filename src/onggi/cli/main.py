@@ -12,10 +12,10 @@ import os
 import sys
 
 from onggi import __version__
-from onggi.cli.invocation import Invocation
+from onggi.cli.invocation import Invocation, sentence
 from onggi.cli.options import Command, Given, Section, Switch, Text, UsageError, parse
 from onggi.cli.table import COMMANDS, MANAGEMENT, find
-from onggi.errors import OnggiError
+from onggi.errors import Internal, OnggiError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 INTERRUPTED = 128 + 2
 BROKEN_PIPE = 128 + 13
+STDOUT = 1
 
 COMMAND = Command(
     arguments="COMMAND [ARG...]",
@@ -49,18 +50,18 @@ COMMAND = Command(
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run one command line and return its exit code; nothing is raised but bugs of the reporter."""
+    """Run one command line and return its exit code; what went wrong has been said."""
     words = sys.argv[1:] if argv is None else argv
     _speak_utf8()
     try:
         code = _run(words)
-        sys.stdout.flush()
+        return _finish(code)
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:
+        # Whoever read our output has left, as `head` does; there is nobody to tell.
         _abandon_output()
         return BROKEN_PIPE
-    return code
 
 
 def _speak_utf8() -> None:
@@ -71,10 +72,32 @@ def _speak_utf8() -> None:
             stream.reconfigure(encoding="utf-8", errors="surrogateescape")
 
 
+def _finish(code: int) -> int:
+    """Write out what is still held back; output that got lost is a failure."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        _abandon_output()
+        print(f"onggi: cannot write the output: {sentence(error)}", file=sys.stderr)
+        return code or 1
+    return code
+
+
+def _nobody_reads() -> bool:
+    """Tell a broken pipe of our output from one of the engine's."""
+    from select import POLLERR, poll
+
+    output = poll()
+    output.register(STDOUT, 0)
+    return any(events & POLLERR for _, events in output.poll(0))
+
+
 def _abandon_output() -> None:
-    """Let the interpreter's last flush go nowhere: the reader of our output has left."""
+    """Let the interpreter's last flush go nowhere."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, sys.stdout.fileno())
+    os.dup2(nowhere, STDOUT)
     os.close(nowhere)
 
 
@@ -84,30 +107,30 @@ def _run(words: list[str]) -> int:
     except UsageError as error:
         Invocation(root=None, debug=False).complain(error)
         return error.exit_code
-    with Invocation(root=given.text("root"), debug=given.on("debug")) as invocation:
-        return _guarded(given, invocation)
+    return _guarded(given, Invocation(root=given.text("root"), debug=given.on("debug")))
 
 
 def _guarded(given: Given, invocation: Invocation) -> int:
     """Do what was asked, and answer for every failure."""
+    name = find(given.arguments)
     failure = 1
     try:
         if given.on("version"):
             print(f"Onggi version {__version__}")
             return 0
-        name = find(given.arguments)
         if given.on("help") or name is None:
             return _explain_usage(given.arguments)
         invocation.spelled = f"onggi {name}"
         module = load(name)
         failure = module.COMMAND.failure
-        return _command(module, name, given.arguments, invocation)
+        with invocation:
+            return _command(module, name, given.arguments, invocation)
     except OnggiError as error:
         invocation.complain(error)
         return _exit_code(error, failure)
-    except BrokenPipeError:
-        raise
     except OSError as error:
+        if isinstance(error, BrokenPipeError) and _nobody_reads():
+            raise
         invocation.complain(error)
         return failure
     except Exception as error:  # noqa: BLE001  the edge: a bug is reported, not dumped on people
@@ -130,7 +153,7 @@ def load(name: str) -> CommandModule:
     """Import the module of the command spelled `name`."""
     path = f"onggi.cli.{COMMANDS[name].module}"
     __import__(path)
-    module: CommandModule = sys.modules[path]  # type: ignore[assignment]
+    module: CommandModule = sys.modules[path]
     return module
 
 
@@ -145,7 +168,7 @@ def _explain_usage(words: list[str]) -> int:
     """`onggi`, `onggi help [COMMAND]`, `onggi container`, or a command that does not exist."""
     from onggi.cli import help as texts
 
-    asked = words[1:] if words[:1] == ["help"] else words
+    asked = [word for word in words if word not in ("help", "--help", "-h")]
     name = find(asked)
     if name is not None:
         print(texts.command_help(name, load(name).COMMAND))
@@ -159,9 +182,7 @@ def _explain_usage(words: list[str]) -> int:
 
 
 def _report_bug(error: Exception, invocation: Invocation) -> None:
-    from onggi.cli.invocation import sentence
-
-    hint = "" if invocation.debug else "; --debug before the command shows where"
-    invocation.complain(
-        OnggiError(f"this is a bug of ours: {type(error).__name__}: {sentence(error)}{hint}")
-    )
+    hint = "" if invocation.debug else "--debug before the command shows where"
+    bug = Internal(f"this is a bug of ours: {type(error).__name__}: {sentence(error)}", hint=hint)
+    bug.__cause__ = error
+    invocation.complain(bug)

@@ -72,7 +72,7 @@ def _records(given: Given, invocation: Invocation) -> list[Record]:
     # A condition on the state, or a number of the last ones, speaks of every state, as in Docker.
     everything = given.on("all") or last is not None or bool({"status", "exited"} & set(conditions))
     found = invocation.engine.containers.list(all=everything, filters=conditions)
-    records = [container.summary(size=given.on("size")) for container in found]
+    records: list[Record] = [container.summary(size=given.on("size")) for container in found]
     records.sort(key=lambda record: number_of(record, "Created"), reverse=True)
     return records if last is None or last < 0 else records[:last]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 
 from onggi.cli import attached, mounts, pairs
 from onggi.cli.options import Command, Section, Switch, Text, Texts, UsageError, Whole
@@ -12,6 +13,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from onggi.cli.invocation import Invocation
     from onggi.cli.options import Given
+    from onggi.engine.containers import Container
 
 PROCESS = Section(
     "What runs",
@@ -119,12 +121,12 @@ def execute(given: Given, invocation: Invocation) -> int:
         _refuse_existing(cidfile)
     if options.detach:
         container = invocation.engine.containers.run(options).container
-        _write_id(cidfile, container.id)
+        _announce(container, cidfile)
         print(container.id)
         return 0
     streams = attached.streams(interactive=options.interactive, tty=options.tty)
     session = invocation.engine.containers.run(options, streams=streams)
-    _write_id(cidfile, session.container.id)
+    _announce(session.container, cidfile)
     return attached.follow(
         session, interactive=options.interactive, tty=options.tty, forward=given.on("sig-proxy")
     )
@@ -185,7 +187,10 @@ def _refuse_existing(cidfile: str) -> None:
         )
 
 
-def _write_id(cidfile: str | None, identity: str) -> None:
+def _announce(container: Container, cidfile: str | None) -> None:
+    """Say what of the request this host cannot do, and leave the ID where it was asked for."""
+    for warning in container.record["warnings"]:
+        print(f"WARNING: {warning}", file=sys.stderr)
     if cidfile:
         with open(cidfile, "x", encoding="ascii") as file:
-            file.write(identity)
+            file.write(container.id)
