@@ -18,7 +18,6 @@ from harness import Contender, command
 from onggi.linux import namespace, process
 
 V2_BESIDE_V1 = Path("/sys/fs/cgroup/unified")
-BUSYBOX = Path("/usr/bin/busybox")
 
 # podman raises these by itself, which takes a capability that a container host may lack.
 LIMITS = ("--ulimit", "nofile=1024:1024", "--ulimit", "nproc=1024:1024")
@@ -43,10 +42,8 @@ class Peers:
         """Make a contender of `crun run` of a bundle."""
         return self.run("crun", "run", "--bundle", str(bundle), name)
 
-    def import_image(self, rootfs: Path, name: str) -> None:
-        """Give podman an image with the files of a directory."""
-        archive = self._work / "rootfs.tar"
-        subprocess.run(["tar", "-C", rootfs, "-cf", archive, "."], check=True, timeout=60)
+    def import_image(self, archive: Path, name: str) -> None:
+        """Give podman an image with the files of an archive."""
         self.podman("import", str(archive), name)()
 
     def bundle(self, rootfs: Path, config: dict[str, object]) -> Path:
@@ -106,13 +103,3 @@ def _remove_cgroups() -> None:
     for parent in Path("/sys/fs/cgroup").glob("**/libpod_parent"):
         for path, _directories, _files in os.walk(parent, topdown=False):
             os.rmdir(path)
-
-
-def busybox_rootfs(path: Path) -> Path:
-    """Make the root directory that every contender's image holds: busybox and its names."""
-    programs = path / "bin"
-    programs.mkdir(parents=True)
-    shutil.copy(BUSYBOX, programs / "busybox")
-    for name in ("sh", "sleep", "true"):
-        (programs / name).symlink_to("busybox")
-    return path

@@ -33,7 +33,8 @@ def test_a_file_fits_in_the_head(path: Path) -> None:
 def test_a_function_fits_on_the_screen(path: Path) -> None:
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            lines = (node.end_lineno or node.lineno) - node.lineno + 1
+            # The signature does not count: a list of options with their defaults is no logic.
+            lines = (node.end_lineno or 0) - node.body[0].lineno + 1
             assert lines <= FUNCTION_LINES, f"{path}:{node.lineno}: {node.name}: {lines} lines"
 
 

@@ -1,0 +1,61 @@
+"""The quickstart itself, as the README promises it."""
+
+import os
+import re
+import socket
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from support.command import Onggi
+from support.repository import ROOT
+from support.requirements import requires
+
+pytestmark = requires("root", "overlayfs", "cgroup-memory", "cgroup-cpu", "mmdebstrap", "busybox")
+
+FIRST_SECONDS = 180
+AFTERWARDS_SECONDS = 15
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port: int = server.getsockname()[1]
+        return port
+
+
+def quickstart(root: Path) -> tuple[str, float]:
+    environment = os.environ | {"ROOT": str(root), "PORT": str(free_port())}
+    started = time.monotonic()
+    done = subprocess.run(
+        [ROOT / "scripts" / "quickstart"],
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=400,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout, time.monotonic() - started
+
+
+@pytest.mark.time_limit(600)
+def test_quickstart_twice(onggi: Onggi) -> None:
+    shown, seconds = quickstart(onggi.root)
+    assert seconds < FIRST_SECONDS
+    assert '"message":"Hello from the host"' in shown
+    assert re.search(r"^A /data/guestbook.sqlite$", shown, re.MULTILINE)
+    assert "/ 128MiB" in shown
+    assert "Read-only file system" in shown
+    assert "unshare" in onggi_script(shown)
+
+    shown_again, seconds = quickstart(onggi.root)
+    assert seconds < AFTERWARDS_SECONDS
+    assert "bootstrap debian" not in shown_again
+    assert onggi("ps", "--all", "--quiet").stdout == ""
+
+
+def onggi_script(shown: str) -> str:
+    return shown.partition("$ onggi explain guestbook\n")[2].partition("8. Stop it")[0]
