@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import textwrap
-from difflib import get_close_matches
 
-from onggi.cli.options import Command, Option, Section, Switch, UsageError
+from onggi.cli.options import Command, Option, Section, Switch, UsageError, nearest
 from onggi.cli.table import COMMANDS, MANAGEMENT, TOP_LEVEL, listed, managed
 
 TYPE_CHECKING = False
@@ -61,7 +60,7 @@ class UnknownCommand(UsageError):
     def __init__(self, words: list[str]) -> None:
         managed = words[0] in MANAGEMENT
         typed = " ".join(words[:2]) if managed else words[0]
-        near = next(iter(get_close_matches(typed, [*COMMANDS, *MANAGEMENT], 1)), "")
+        near = nearest(typed, [*COMMANDS, *MANAGEMENT])
         see = f"see 'onggi {words[0]} --help'" if managed else "see 'onggi --help'"
         hint = f"did you mean 'onggi {near}'? {see}" if near else see
         super().__init__(f"unknown command: onggi {typed}", hint=hint)

@@ -305,7 +305,7 @@ class _Reader:
             raise bad_value(option.spelled, raw, str(why)) from None
 
     def _unknown(self, message: str, name: str = "") -> UsageError:
-        near = _nearest(name, self.long) if name else ""
+        near = nearest(name, self.long) if name else ""
         see = f"see '{self.spelled} --help'"
         return UsageError(message, hint=f"did you mean --{near}? {see}" if near else see)
 
@@ -315,7 +315,8 @@ def bad_value(option: str, raw: str, why: str) -> UsageError:
     return UsageError(f'invalid argument "{raw}" for "{option}" flag: {why}')
 
 
-def _nearest(name: str, known: Iterable[str]) -> str:
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Return what was probably meant, or "" when nothing known is close."""
     # Costs 20 ms of imports, and is reached only by a mistake.
     from difflib import get_close_matches
 
