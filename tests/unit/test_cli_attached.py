@@ -5,13 +5,11 @@ import pty
 import signal
 import termios
 from collections.abc import Callable, Iterator
-from types import SimpleNamespace
-from typing import cast
 
 import pytest
 
 from onggi.cli import attached
-from onggi.engine.attach import Session as EngineSession
+from onggi.engine.options import Exit
 from onggi.errors import Conflict
 from onggi.linux import terminal
 
@@ -21,11 +19,11 @@ class Session:
 
     def __init__(self, life: Callable[[], None], code: int = 0) -> None:
         self._life = life
-        self.ended = SimpleNamespace(code=code, oom_killed=False)
+        self.ended = Exit(code=code)
         self.sizes: list[tuple[int, int]] = []
         self.signals: list[int] = []
 
-    def wait(self) -> SimpleNamespace:
+    def wait(self) -> Exit:
         self._life()
         return self.ended
 
@@ -52,8 +50,7 @@ def is_raw(fd: int) -> bool:
 
 
 def follow(session: Session, *, tty: bool, interactive: bool = True, forward: bool = True) -> int:
-    of_engine = cast(EngineSession, session)
-    return attached.follow(of_engine, interactive=interactive, tty=tty, forward=forward)
+    return attached.follow(session, interactive=interactive, tty=tty, forward=forward)
 
 
 def test_the_terminal_is_raw_while_the_program_runs(standard_input: int) -> None:

@@ -20,10 +20,23 @@ if TYPE_CHECKING:
     import signal as _signal
     from collections.abc import Callable
     from types import FrameType, TracebackType
+    from typing import Protocol
 
-    from onggi.engine.options import Exit, Session
+    from onggi.engine.options import Exit
 
     Handler = Callable[[int, FrameType | None], None]
+
+    class Session(Protocol):
+        """A program that the engine attached us to."""
+
+        def wait(self) -> Exit:
+            """Pass bytes on until it ends."""
+
+        def resize(self, rows: int, columns: int) -> None:
+            """Tell its terminal the size of ours."""
+
+        def signal(self, number: int) -> None:
+            """Send it a signal."""
 else:
     # What `signal` wraps; the wrapper adds enumerations, which cost 6 ms at every start.
     import _signal
