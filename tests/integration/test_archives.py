@@ -7,7 +7,7 @@ import os
 import subprocess
 import tarfile
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -17,7 +17,7 @@ from onggi.image import listing
 from onggi.image.archive_load import Loaded, load_archive, load_layout
 from onggi.image.archive_save import save_archive, save_layout
 from onggi.image.history import rows
-from onggi.image.images import ImageNotFound, get_image, tag
+from onggi.image.images import ImageNotFound, find, get_image, tag
 from onggi.image.removal import ContainerUse, ImageInUse, Removed, remove, remove_dangling
 from onggi.image.transfer import import_rootfs
 from onggi.oci.digest import Digest, chain_ids
@@ -119,6 +119,14 @@ def test_load_layers_shared_through_links(store: Store) -> None:
     data = tar_of([("real.tar", ONE.blobs[0]), ("", link(name, "../real.tar")), *members])
     (loaded,) = load_archive(store, io.BytesIO(data))
     assert loaded.image.id == ONE.image.id
+
+
+def test_load_tells_how_far_it_is(store: Store) -> None:
+    told: list[tuple[Digest, int, int]] = []
+    stream = io.BytesIO(tar_of(docker_archive(TWO)))
+    load_archive(store, stream, progress=lambda *report: told.append(report))
+    sizes = list(map(len, TWO.blobs))
+    assert told == list(zip(TWO.image.diff_ids, sizes, sizes, strict=True))
 
 
 def test_loading_twice_changes_nothing(store: Store) -> None:
@@ -303,6 +311,7 @@ def test_finding_images(store: Store) -> None:
     manifest = TWO.image.descriptor.digest
     for name in (f"example.com/two@{manifest}", TWO.image.id.hex, f"sha256:{TWO.image.id.hex[:9]}"):
         assert get_image(store, name).id == TWO.image.id
+    assert find(store, f"example.com/two@{manifest}")[0] == Reference.parse("example.com/two:2")
     for name in ("three", "one:2", "0" * 64, f"one@{manifest}"):
         with pytest.raises(ImageNotFound, match="no such image"):
             get_image(store, name)
@@ -427,9 +436,14 @@ def test_an_import_that_fails_leaves_nothing(store: Store) -> None:
 # Other tools
 
 
-def run(*words: str | Path) -> str:
+def run(*words: str | Path, env: Mapping[str, str] | None = None) -> str:
     done = subprocess.run(
-        list(map(str, words)), capture_output=True, text=True, timeout=60, check=False
+        list(map(str, words)),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        env={**os.environ, **(env or {})},
     )
     assert done.returncode == 0, f"{' '.join(map(str, words))}: {done.stderr}"
     return done.stdout
@@ -449,9 +463,13 @@ class Peer:
         if program == "podman":
             self._words += ["--tmpdir", directory / "peer-tmp"]
         self._words += ["--storage-driver", "vfs"]
+        # Its locks would otherwise stay in /dev/shm for ever.
+        self._configuration = directory / "peer.conf"
+        self._configuration.write_text('[engine]\nlock_type = "file"\n')
 
     def __call__(self, *words: str | Path) -> str:
-        return run(*self._words, *words).strip()
+        env = {"CONTAINERS_CONF": str(self._configuration)}
+        return run(*self._words, *words, env=env).strip()
 
 
 def skopeo(*words: str | Path) -> str:
@@ -474,13 +492,17 @@ def test_skopeo_reads_what_we_save(store: Store, root_dir: Path, transport: str)
         place.write_bytes(saved(store, "example.com/two:1"))
     source = f"{transport}:{place}:example.com/two:1"
     assert image_id(skopeo("inspect", "--config", "--raw", source)) == TWO.image.id
-    copy = root_dir / "copy"
-    skopeo("copy", source, f"oci:{copy}:two:1")
-    with Store(str(root_dir / "other"), durable=False) as other:
-        (loaded,) = load_layout(other, str(copy))
+    # To the same kind: between Docker's and OCI's, skopeo writes configs anew.
+    kind = "docker-archive" if transport == "docker-archive" else "oci-archive"
+    skopeo("copy", source, f"{kind}:{root_dir / 'copy'}:two:1")
+    with (
+        Store(str(root_dir / "other"), durable=False) as other,
+        (root_dir / "copy").open("rb") as stream,
+    ):
+        (loaded,) = load_archive(other, stream)
         assert loaded.image.id == TWO.image.id
         assert [name.familiar for name in loaded.references] == ["two:1"]
-        if transport != "docker-archive":
+        if kind == "oci-archive":
             assert loaded.image.manifest.layers == TWO.image.manifest.layers
 
 
@@ -525,9 +547,15 @@ def test_podman_loads_what_we_save(store: Store, root_dir: Path, archive_format:
 @pytest.mark.parametrize("archive_format", ["docker-archive", "oci-archive"])
 def test_we_load_what_podman_saves(store: Store, root_dir: Path, archive_format: str) -> None:
     podman = Peer("podman", root_dir)
-    place = root_dir / "first"
-    place.write_bytes(tar_of(docker_archive(TWO, tags=[["example.com/two:1"]])))
-    podman("load", "-i", place)
+    # In the same form: between Docker's and OCI's, podman writes configs anew.
+    files = (
+        layout(TWO, names=["example.com/two:1"])
+        if archive_format == "oci-archive"
+        else docker_archive(TWO, tags=[["example.com/two:1"]])
+    )
+    ours = root_dir / "ours"
+    ours.write_bytes(tar_of(files))
+    podman("load", "-i", ours)
     theirs = root_dir / "theirs"
     podman("save", "--format", archive_format, "-o", theirs, "example.com/two:1")
     with theirs.open("rb") as stream:

@@ -42,16 +42,16 @@ def link(name: str, target: str, kind: bytes = tarfile.SYMTYPE) -> tarfile.TarIn
 
 
 class Made:
-    """An image and its blobs, by hand; layers are given as files, compressed on request."""
+    """An image and its blobs, by hand; a layer is given as its files, or as a tar."""
 
     def __init__(
         self,
-        *layers: Files,
+        *layers: Files | bytes,
         compressed: bool = False,
         platform: Platform | None = None,
         settings: Mapping[str, list[str]] | None = None,
     ) -> None:
-        self.tars = [tar_of(files) for files in layers]
+        self.tars = [layer if isinstance(layer, bytes) else tar_of(layer) for layer in layers]
         config = ImageConfig.of(platform or Platform("linux", "amd64"), created=CREATED)
         config = config.with_settings(settings or {"Cmd": ["sh"]})
         for number, tar in enumerate(self.tars):
@@ -93,7 +93,7 @@ def docker_archive(*images: Made, tags: Sequence[Sequence[str]] = ()) -> Files:
     entries = []
     for number, made in enumerate(images):
         config = made.image.config.to_bytes()
-        names = [f"{Digest.of(tar).hex}/layer.tar" for tar in made.tars]
+        names = [f"{Digest.of(blob).hex}/layer.tar" for blob in made.blobs]
         files |= {
             f"{Digest.of(config).hex}.json": config,
             **dict(zip(names, made.blobs, strict=True)),

@@ -20,13 +20,17 @@ LAYER = Descriptor.of(b"layer", media_types.OCI_LAYER)
 MANIFEST = Manifest.of(CONFIG, (LAYER,))
 
 
+def published(name: str) -> Any:
+    return json.loads(specification(f"oci-image/{name}").read_text())
+
+
 def validate(value: object, schema: str) -> None:
     """Check a value against a schema of the image specification and all it refers to."""
     store = {
-        f"https://opencontainers.org/schema/{name}": specification(f"oci-image/{name}")
+        f"https://opencontainers.org/schema/{name}": published(name)
         for name in ("defs.json", "defs-descriptor.json", "content-descriptor.json")
     }
-    resolved = _inlined(specification(f"oci-image/{schema}"), store, "")
+    resolved = _inlined(published(schema), store, "")
     jsonschema.Draft4Validator(resolved).validate(value)
 
 

@@ -8,7 +8,7 @@ lease, and is collected when that ends.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import BinaryIO
@@ -32,6 +32,9 @@ from onggi.store.tar_limits import Limits
 
 _CHUNK = 1 << 20
 
+# Called while a layer is copied: its diff ID, the bytes so far, the bytes in all.
+Progress = Callable[[Digest, int, int], None]
+
 
 @dataclass(frozen=True, kw_only=True)
 class Loaded:
@@ -42,7 +45,11 @@ class Loaded:
 
 
 def load_archive(
-    store: Store, stream: BinaryIO, *, platform: Platform | None = None
+    store: Store,
+    stream: BinaryIO,
+    *,
+    platform: Platform | None = None,
+    progress: Progress | None = None,
 ) -> list[Loaded]:
     """Load every image of a docker or OCI archive, compressed or not.
 
@@ -54,13 +61,19 @@ def load_archive(
         PlatformNotFound: an image of the archive is not for `platform`.
     """
     with _or_nothing(store), open_tar(store.workshop, stream) as members:
-        return _load(store, members, platform)
+        return _Loader(store, members, progress).load(offers(members, platform))
 
 
-def load_layout(store: Store, directory: str, *, platform: Platform | None = None) -> list[Loaded]:
+def load_layout(
+    store: Store,
+    directory: str,
+    *,
+    platform: Platform | None = None,
+    progress: Progress | None = None,
+) -> list[Loaded]:
     """Load every image of an OCI image layout, a directory; otherwise as `load_archive`."""
     with _or_nothing(store), DirectoryMembers(directory) as members:
-        return _load(store, members, platform)
+        return _Loader(store, members, progress).load(offers(members, platform))
 
 
 @contextmanager
@@ -74,73 +87,81 @@ def _or_nothing(store: Store) -> Iterator[None]:
         raise
 
 
-def _load(store: Store, members: Members, platform: Platform | None) -> list[Loaded]:
-    loaded = [
-        Loaded(image=_take(store, members, offer), references=offer.references)
-        for offer in offers(members, platform)
-    ]
-    for item in loaded:
-        for reference in item.references or (None,):
-            store.references.set(reference, item.image.descriptor)
-    return loaded
+class _Loader:
+    """One load: from the members of an archive into a store."""
 
+    def __init__(self, store: Store, members: Members, progress: Progress | None) -> None:
+        self._store = store
+        self._members = members
+        self._progress = progress
 
-def _take(store: Store, members: Members, offer: Offer) -> Image:
-    layers = [_take_layer(store, members, layer) for layer in offer.layers]
-    made = assemble(offer.config, layers)
-    image = made if offer.manifest is None else Image(offer.manifest, offer.config)
-    put_image(store, image)
-    return image
+    def load(self, offered: list[Offer]) -> list[Loaded]:
+        """Take every image, and only then name the first."""
+        loaded = [Loaded(image=self._take(offer), references=offer.references) for offer in offered]
+        for item in loaded:
+            for reference in item.references or (None,):
+                self._store.references.set(reference, item.image.descriptor)
+        return loaded
 
+    def _take(self, offer: Offer) -> Image:
+        layers = [self._take_layer(layer) for layer in offer.layers]
+        made = assemble(offer.config, layers)
+        image = made if offer.manifest is None else Image(offer.manifest, offer.config)
+        put_image(self._store, image)
+        return image
 
-def _take_layer(store: Store, members: Members, layer: OfferedLayer) -> Layer:
-    if layer.descriptor is None:
-        descriptor = _copy_unknown(store, members, layer)
-    else:
-        descriptor = layer.descriptor
-        _copy_known(store, members, layer.member, descriptor)
-    _unpack(store, descriptor, layer.diff_id)
-    return Layer(descriptor, layer.diff_id)
+    def _take_layer(self, layer: OfferedLayer) -> Layer:
+        if layer.descriptor is None:
+            descriptor = self._copy_unknown(layer)
+        else:
+            descriptor = layer.descriptor
+            self._copy_known(layer, descriptor)
+        _unpack(self._store, descriptor, layer.diff_id)
+        return Layer(descriptor, layer.diff_id)
 
+    def _copy_known(self, layer: OfferedLayer, expected: Descriptor) -> None:
+        """Store a layer's blob unless it is here already."""
+        blobs = self._store.blobs
+        here = blobs.has(expected.digest)
+        size = blobs.size(expected.digest) if here else self._members.size(layer.member)
+        if size != expected.size:
+            raise Corrupt(f"blob {expected.digest} has {size} bytes instead of {expected.size}")
+        if not here:
+            self._copy(layer, expected)
 
-def _copy_known(store: Store, members: Members, member: str, expected: Descriptor) -> None:
-    """Store a layer's blob unless it is here already."""
-    if not store.blobs.has(expected.digest):
-        if members.size(member) != expected.size:
-            raise Corrupt(
-                f"blob {expected.digest} has {members.size(member)} bytes "
-                f"instead of {expected.size}"
-            )
-        _copy(store, members, member, expected)
-    elif store.blobs.size(expected.digest) != expected.size:
-        raise Corrupt(f"blob {expected.digest} is said to have {expected.size} bytes")
+    def _copy_unknown(self, layer: OfferedLayer) -> Descriptor:
+        """Store a layer's blob and find out what it is; a plain tar must be the diff ID's."""
+        compression = self._compression(layer)
+        media_type = media_types.OCI_LAYERS[compression]
+        expected = None
+        if not compression:
+            size = self._members.size(layer.member)
+            expected = Descriptor(media_type=media_type, digest=layer.diff_id, size=size)
+            if self._store.blobs.has(layer.diff_id):
+                self._copy_known(layer, expected)
+                return expected
+        digest, size = self._copy(layer, expected)
+        return Descriptor(media_type=media_type, digest=digest, size=size)
 
+    def _compression(self, layer: OfferedLayer) -> str:
+        with self._members.open(layer.member) as file:
+            compression = compression_of(file.read(BEGINNING))
+        if compression not in media_types.OCI_LAYERS:
+            raise Unsupported(f"layer {layer.member[:200]!r} is compressed with {compression}")
+        return compression
 
-def _copy_unknown(store: Store, members: Members, layer: OfferedLayer) -> Descriptor:
-    """Store a layer's blob and find out what it is; an uncompressed one must be the diff ID's."""
-    with members.open(layer.member) as file:
-        compression = compression_of(file.read(BEGINNING))
-    if compression not in media_types.OCI_LAYERS:
-        raise Unsupported(f"layer {layer.member[:200]!r} is compressed with {compression}")
-    media_type = media_types.OCI_LAYERS[compression]
-    expected = None
-    if not compression:
-        size = members.size(layer.member)
-        expected = Descriptor(media_type=media_type, digest=layer.diff_id, size=size)
-        if store.blobs.has(layer.diff_id) and store.blobs.size(layer.diff_id) == size:
-            return expected
-    digest, size = _copy(store, members, layer.member, expected)
-    return Descriptor(media_type=media_type, digest=digest, size=size)
-
-
-def _copy(
-    store: Store, members: Members, member: str, expected: Descriptor | None
-) -> tuple[Digest, int]:
-    algorithm = expected.digest.algorithm if expected else "sha256"
-    with members.open(member) as file, store.blobs.writer(algorithm) as writer:
-        while chunk := file.read(_CHUNK):
-            writer.write(chunk)
-        return writer.commit(expected)
+    def _copy(self, layer: OfferedLayer, expected: Descriptor | None) -> tuple[Digest, int]:
+        algorithm = expected.digest.algorithm if expected else "sha256"
+        total = self._members.size(layer.member)
+        with (
+            self._members.open(layer.member) as file,
+            self._store.blobs.writer(algorithm) as writer,
+        ):
+            while chunk := file.read(_CHUNK):
+                writer.write(chunk)
+                if self._progress is not None:
+                    self._progress(layer.diff_id, writer.size, total)
+            return writer.commit(expected)
 
 
 def _unpack(store: Store, descriptor: Descriptor, diff_id: Digest) -> None:

@@ -189,7 +189,7 @@ def _matches(store: Store, name: str) -> list[tuple[Reference | None, Descriptor
         if of_repository:
             return list(of_repository)
     reference, descriptor = find(store, name)
-    return [(reference if reference is not None and reference.tag else None, descriptor)]
+    return [(None if bare.digest else reference, descriptor)]
 
 
 def _write(store: Store, saved: list[_Saved], sink: _Sink, archive_format: str) -> None:

@@ -181,7 +181,7 @@ def select(index: Index, platform: Platform | None = None) -> Descriptor:
 def find(store: Store, name: str) -> tuple[Reference | None, Descriptor]:
     """Find what a user's word means: a digest, a name, or the beginning of an ID, in that order.
 
-    Returns: the reference, None if the word was an ID; and what it refers to.
+    Returns: the name under which it is known, None if the word was an ID; what it refers to.
     Raises: ImageNotFound; InvalidInput: the beginning of several IDs.
     """
     try:
@@ -192,7 +192,7 @@ def find(store: Store, name: str) -> tuple[Reference | None, Descriptor]:
     else:
         found = _find_reference(store, reference)
         if found is not None:
-            return reference, found
+            return found
     if not _is_id_prefix(name):
         raise ImageNotFound(name)
     return None, _find_id(store, name)
@@ -251,12 +251,14 @@ def _is_image(entry: Descriptor) -> bool:
     return entry.media_type in kinds and (entry.platform is None or entry.platform.os != "unknown")
 
 
-def _find_reference(store: Store, reference: Reference) -> Descriptor | None:
+def _find_reference(store: Store, reference: Reference) -> tuple[Reference, Descriptor] | None:
+    """Find a name; one with a digest means any of its repository's names for that manifest."""
     if reference.digest is None:
-        return store.references.get(reference)
-    for name, descriptor in store.references.list():
-        if name and name.name == reference.name and descriptor.digest == reference.digest:
-            return descriptor
+        descriptor = store.references.get(reference)
+        return None if descriptor is None else (reference, descriptor)
+    for known, descriptor in store.references.list():
+        if known and known.name == reference.name and descriptor.digest == reference.digest:
+            return known, descriptor
     return None
 
 

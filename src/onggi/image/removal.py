@@ -124,13 +124,13 @@ def _names(store: Store, image: Image) -> list[Reference]:
 
 
 def _untag(store: Store, reference: Reference) -> Removed:
-    """Remove a name; an image that thereby has none left, but a container, stays listed."""
+    """Remove a name; an image that has none left, but a container, stays listed without one."""
     descriptor = store.references.get(reference)
-    store.references.delete(reference)
-    if descriptor is not None and all(
-        entry.digest != descriptor.digest for _, entry in store.references.list()
-    ):
-        store.references.set(None, descriptor)
+    if descriptor is not None:
+        with store.lease() as lease:
+            lease.hold(descriptor.digest)
+            store.references.delete(reference)
+            store.references.set(None, descriptor)  # nothing happens if there is another name
     return Removed(untagged=reference.familiar)
 
 
