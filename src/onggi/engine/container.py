@@ -128,7 +128,7 @@ class Container:
         """
         from onggi.engine import process as processes
 
-        return processes.enter(self._engine, self, options, streams)
+        return processes.start(self._engine, self, options, streams)
 
     def wait(self) -> Exit:
         """Wait until it does not run any more, and tell how it ended."""
@@ -295,6 +295,10 @@ class Container:
         from onggi.engine import summaries
 
         return summaries.container(self, size=size)
+
+    def trees(self) -> list[str]:
+        """Return the directories that its root is made of, the topmost first."""
+        return self._store.snapshots.stack(self.id)
 
     def size(self) -> int:
         """Return the bytes that it wrote."""

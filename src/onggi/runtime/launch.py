@@ -53,7 +53,7 @@ def serve(order: Order, client_fd: int, lock_fd: int) -> None:
         os._exit(code)
 
 
-def detach(kept_fds: tuple[int, int]) -> None:
+def detach(kept_fds: tuple[int, ...]) -> None:
     """Leave the caller's session, terminal, directory, streams and descriptors behind."""
     os.setsid()
     os.chdir("/")
@@ -62,10 +62,12 @@ def detach(kept_fds: tuple[int, int]) -> None:
     for standard in (0, 1, 2):
         os.dup2(null, standard)
     # Also the descriptors that hold the caller's locks: a lock lives as long as any copy.
-    first, second = sorted(kept_fds)
-    process.close_range(3, first - 1) if first > 3 else None
-    process.close_range(first + 1, second - 1) if second > first + 1 else None
-    process.close_range(second + 1)
+    begin = 3
+    for kept in sorted(set(kept_fds)):
+        if kept > begin:
+            process.close_range(begin, kept - 1)
+        begin = kept + 1
+    process.close_range(begin)
 
 
 def _serve(order: Order, client_fd: int, lock_fd: int) -> None:

@@ -90,16 +90,21 @@ def process(
     Nothing is inheritable (CVE-2022-24769); a user other than root holds no capability, and may
     gain those of the bounding set only through a file that grants them.
     """
-    held = capabilities if user.get("uid", 0) == 0 else []
     return {
         "terminal": False,
         "user": user,
         "args": args,
         "env": env,
         "cwd": cwd,
-        "capabilities": {"bounding": capabilities, "effective": held, "permitted": held},
+        "capabilities": held(capabilities, user.get("uid", 0)),
         "noNewPrivileges": True,
     }
+
+
+def held(capabilities: list[str], uid: int) -> dict[str, list[str]]:
+    """Return the capability sets of a process of user `uid` that is bounded by `capabilities`."""
+    now = capabilities if uid == 0 else []
+    return {"bounding": capabilities, "effective": now, "permitted": now}
 
 
 def _mount(target: str, kind: str, source: str, options: list[str]) -> dict[str, Any]:

@@ -28,6 +28,9 @@ from onggi.runtime.stub import stub
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import NoReturn
+
     from onggi.runtime.plan.container import Plan
     from onggi.runtime.steps.base import Step
 
@@ -81,7 +84,7 @@ def _start_process(plan: Plan, standard_fds: tuple[int, int, int], context: Cont
         try:
             return _lead(plan, pid, ours, context)
         except BaseException:
-            _kill(pid)
+            end(pid)
             raise
     finally:
         os.close(ours)
@@ -113,6 +116,14 @@ def _lead(plan: Plan, pid: int, ours: int, context: Context) -> Started:
     context.pid = pid
     failure.apply_steps("host", plan.place, context)
     channel.send(ours, b"go")
+    return hear(ours, pid, plan.program[-1])
+
+
+def hear(ours: int, pid: int, execute: Step) -> Started:
+    """Listen to process `pid`, a child, until it has become its program.
+
+    Raises: StartFailed: what it told, or what its stub reported of the step `execute`.
+    """
     terminal_fd = -1
     ready = False
     while True:
@@ -124,21 +135,21 @@ def _lead(plan: Plan, pid: int, ours: int, context: Context) -> Started:
         elif not message and ready:
             return Started(pid, terminal_fd)
         else:
-            raise _failure(plan, message, pid)
+            raise _failure(execute, message, pid)
 
 
-def _failure(plan: Plan, message: bytes, pid: int) -> Exception:
+def _failure(execute: Step, message: bytes, pid: int) -> Exception:
     told = failure.decode(message)
     if told is not None:
         return told
     if len(message) == stub.REPORT_BYTES:
-        error = stub.failure(message)
-        return failure.from_error("program", plan.program[-1], error)
+        return failure.from_error("program", execute, stub.failure(message))
     _, status = os.waitpid(pid, 0)
     return failure.died(status)
 
 
-def _kill(pid: int) -> None:
+def end(pid: int) -> None:
+    """Kill a child that was not to be, and wait for it; one that is gone already is fine."""
     try:
         os.kill(pid, SIGKILL)
         os.waitpid(pid, 0)
@@ -148,18 +159,40 @@ def _kill(pid: int) -> None:
 
 def become(
     plan: Plan, standard_fds: tuple[int, int, int], report_fd: int, stub_fd: int
-) -> None:
-    """Become the container's first process, in the child of a fork; never returns.
+) -> NoReturn:
+    """Become the container's first process, in the child of a fork; never returns."""
 
-    Until it is the user's program it cannot be traced or read by anybody inside, and it ends with
-    the process that started it.
+    def steps(context: Context) -> None:
+        if channel.receive(report_fd)[0] != b"go":
+            os._exit(1)  # whoever started this is gone, and with it the reason to go on
+        if not plan.terminal:
+            take_streams(standard_fds)
+        failure.apply_steps("container", plan.container, context)
+
+    confined(steps, plan.program, report_fd, stub_fd)
+
+
+def confined(
+    enter: Callable[[Context], None], program: list[Step], report_fd: int, stub_fd: int
+) -> NoReturn:
+    """Call `enter`, apply the steps of `program`, and so become it; report what fails, and end.
+
+    Until it is the user's program this process cannot be traced or read by anybody inside, and it
+    ends with the process that forked it.
     """
+    context = Context()
+    context.report_fd = report_fd
+    context.stub_fd = stub_fd
     try:
         process.set_dumpable(False)
         process.set_pdeathsig(SIGKILL)
         restore_signals()
-        if channel.receive(report_fd)[0] == b"go":
-            _apply(plan, standard_fds, report_fd, stub_fd)
+        enter(context)
+        *before, execute = program
+        failure.apply_steps("container", before, context)
+        process.set_pdeathsig(0)
+        channel.send(report_fd, b"ready")
+        failure.apply_steps("program", [execute], context)
     except failure.StartFailed as failed:
         channel.send(report_fd, failed.encode())
     except BaseException as error:  # whatever it is, the other end must hear of it
@@ -168,25 +201,14 @@ def become(
         os._exit(1)
 
 
+def take_streams(standard_fds: tuple[int, int, int]) -> None:
+    """Make `standard_fds` standard input, output and error."""
+    for number, fd in enumerate(standard_fds):
+        os.dup2(fd, number, inheritable=True)
+
+
 def restore_signals() -> None:
     """Give signals back the meaning that a new program expects; ignored ones survive exec(2)."""
     for number in _IGNORED_BY_PYTHON:
         _signal.signal(number, _signal.SIG_DFL)
     _signal.pthread_sigmask(_signal.SIG_SETMASK, ())
-
-
-def _apply(
-    plan: Plan, standard_fds: tuple[int, int, int], report_fd: int, stub_fd: int
-) -> None:
-    if not plan.terminal:
-        for number, fd in enumerate(standard_fds):
-            os.dup2(fd, number, inheritable=True)
-    context = Context()
-    context.report_fd = report_fd
-    context.stub_fd = stub_fd
-    failure.apply_steps("container", plan.container, context)
-    *before, execute = plan.program
-    failure.apply_steps("container", before, context)
-    process.set_pdeathsig(0)
-    channel.send(report_fd, b"ready")
-    failure.apply_steps("program", [execute], context)

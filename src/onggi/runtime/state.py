@@ -21,6 +21,8 @@ CREATED = "created"
 RUNNING = "running"
 EXITED = "exited"
 
+UNKNOWN_EXIT = 255  # what Docker says of an end that nobody saw
+
 
 class State:
     """What is known of a container's process.
@@ -116,6 +118,17 @@ def running(pid: int, watch: dict[str, Any]) -> State:
         start_ticks=process.start_time(pid),
         started_ns=time.time_ns(),
         watch=watch,
+    )
+
+
+def lost(before: State) -> State:
+    """Return the state of a container that has ended while nobody was there to see how."""
+    return State(
+        status=EXITED,
+        started_ns=before.started_ns,
+        finished_ns=time.time_ns(),
+        exit_code=UNKNOWN_EXIT,
+        error="the container ended while its monitor was gone",
     )
 
 

@@ -207,7 +207,7 @@ def _plan_tree(
         *mounts.plan_hidden(config),
     ]
     if config["process"].get("terminal"):
-        steps.append(devices.OpenTerminal())
+        steps += [devices.OpenTerminal(), devices.BindConsole()]
     cwd = config["process"].get("cwd", "/")
     if cwd != "/":
         steps.append(mount_steps.MakeDirectory(cwd))

@@ -149,7 +149,7 @@ class AttachDeviceProgram(Step):
 
 
 class JoinCgroup(Step):
-    """Place the container's first process in a cgroup."""
+    """Place a process in a cgroup: the context's, or the one that takes the step."""
 
     __slots__ = ("path",)
 
@@ -157,10 +157,10 @@ class JoinCgroup(Step):
         self.path = path
 
     def apply(self, context: Context) -> None:
-        cgroup.write(f"{self.path}/cgroup.procs", str(context.pid))
+        cgroup.write(f"{self.path}/cgroup.procs", str(context.pid))  # 0 is the writer itself
 
     def describe(self) -> str:
-        return f"place the container's first process in {self.path}"
+        return f"place the process in {self.path}"
 
     def shell(self) -> list[str]:
         return [f"echo $$ > {quote(self.path + '/cgroup.procs')}"]

@@ -88,7 +88,7 @@ class MakeSymlink(Step):
 
 
 class OpenTerminal(Step):
-    """Open a terminal of the container's own devpts and show its end as /dev/console.
+    """Open a terminal of the container's own devpts.
 
     The master goes to the host's side; the slave becomes the process's terminal later. The slave is
     reached through the master alone, by no name that an image could choose (CVE-2025-52565).
@@ -104,9 +104,20 @@ class OpenTerminal(Step):
             os.close(devpts)
         channel.send(context.report_fd, b"terminal", (master,))
         os.close(master)
-        self._bind_console(context)
 
-    def _bind_console(self, context: Context) -> None:
+    def describe(self) -> str:
+        return "open a terminal of the container's own"
+
+    def shell(self) -> list[str]:
+        return ["# The terminal is the caller's here; Onggi opens one in the container's /dev/pts."]
+
+
+class BindConsole(Step):
+    """Show the container's terminal as /dev/console."""
+
+    __slots__ = ()
+
+    def apply(self, context: Context) -> None:
         flags = mount.OPEN_TREE_CLONE | mount.OPEN_TREE_CLOEXEC | mount.AT_EMPTY_PATH
         target = context.inside().make_file("/dev/console")
         try:
@@ -119,8 +130,9 @@ class OpenTerminal(Step):
             os.close(target)
 
     def describe(self) -> str:
-        return "open a terminal of the container's own and show it as /dev/console"
+        return "show the terminal as /dev/console"
 
     def shell(self) -> list[str]:
-        return ["# The terminal is the caller's here; Onggi opens one in the container's /dev/pts."]
+        target = in_root("/dev/console")
+        return [f'if tty -s; then : > {target}; mount --bind "$(tty)" {target}; fi']
 

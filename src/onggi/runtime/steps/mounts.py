@@ -418,8 +418,8 @@ class PivotRoot(Step):
             "exec 7</",
             'cd "$root"',
             "pivot_root . .",
-            "cd /proc/self/fd/7",
-            "from_host umount -l .",
+            "cd /proc/self/fd/7; exec 7<&-",
+            '"$ld" --library-path "$libs" "$umount" -c -n -i -l .',
         ]
 
 

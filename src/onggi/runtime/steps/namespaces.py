@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 
 from onggi.linux import interface, mount, namespace, process
@@ -69,6 +70,38 @@ class JoinNamespace(Step):
 
     def argument(self) -> str:
         return self.path
+
+
+class EnterNamespaces(Step):
+    """Enter namespaces of a process that lives in them, with one system call.
+
+    Since: Linux 5.8, commit 303cc571d107 ("nsproxy: attach to namespaces via pidfds").
+    """
+
+    __slots__ = ("kinds", "pid", "start_ticks")
+
+    def __init__(self, pid: int, start_ticks: int, kinds: tuple[str, ...]) -> None:
+        self.pid = pid
+        self.start_ticks = start_ticks  # so that a reused PID is not taken for the process
+        self.kinds = kinds
+
+    def apply(self, context: Context) -> None:
+        pidfd = process.pidfd_open(self.pid)
+        try:
+            if process.start_time(self.pid) != self.start_ticks:
+                raise ProcessLookupError(errno.ESRCH, "the process has ended", str(self.pid))
+            namespace.setns(pidfd, flags(self.kinds))
+        finally:
+            os.close(pidfd)
+        if "mount" in self.kinds:
+            context.root_fd = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+
+    def describe(self) -> str:
+        return f"enter the {', '.join(self.kinds)} namespaces of process {self.pid}"
+
+    def shell(self) -> list[str]:
+        options = " ".join(_OPTION[kind] for kind in self.kinds)
+        return [f"nsenter --target {self.pid} {options}"]
 
 
 class SetPropagation(Step):

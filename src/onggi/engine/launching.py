@@ -1,0 +1,77 @@
+"""The launcher's other end, in a program that may have threads."""
+
+from __future__ import annotations
+
+import os
+
+from onggi.linux import channel, process
+from onggi.oci import jsontext
+from onggi.runtime import launcher
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from onggi.runtime.enter import Entry
+    from onggi.runtime.order import Order
+
+# What monitors call by name once a container has ended.
+_MODULES = ("onggi.engine.afterwards", "onggi.engine.container", "onggi.resources.measure")
+
+
+class Launcher:
+    """A launcher process of this engine's own. Any thread may ask it; it ends with `close`."""
+
+    __slots__ = ("_process", "_request_fd")
+
+    def __init__(self) -> None:
+        import subprocess
+
+        self._request_fd, theirs = channel.pair()
+        try:
+            command = launcher.command(theirs, _MODULES)
+            self._process = subprocess.Popen(
+                command, pass_fds=(theirs,), stdin=subprocess.DEVNULL, start_new_session=True, cwd="/"
+            )
+        finally:
+            os.close(theirs)
+
+    def launch(self, order: Order, lock_fd: int) -> int:
+        """Ask for a monitor; return our end of its channel, which the caller owns."""
+        return self._ask(launcher.LAUNCH, order.to_json(), (lock_fd,), ())
+
+    def enter(self, entry: Entry, standard_fds: tuple[int, int, int]) -> int:
+        """Ask for a program in a container; return our end of a channel, which the caller owns."""
+        return self._ask(launcher.ENTER, entry.to_json(), (), standard_fds)
+
+    def _ask(
+        self,
+        kind: bytes,
+        members: dict[str, Any],
+        before: tuple[int, ...],
+        after: tuple[int, ...],
+    ) -> int:
+        ours, theirs = channel.pair()
+        payload = _memory(jsontext.dumps(members).encode())
+        try:
+            channel.send(self._request_fd, kind, (theirs, *before, payload, *after))
+        except BaseException:
+            os.close(ours)
+            raise
+        finally:
+            os.close(theirs)
+            os.close(payload)
+        return ours
+
+    def close(self) -> None:
+        """Let it go; containers that it started go on."""
+        os.close(self._request_fd)
+        self._process.wait()
+
+
+def _memory(data: bytes) -> int:
+    """Return a file in memory that holds `data`, at its beginning: orders may be of any size."""
+    fd = process.memfd_create("onggi-order")
+    os.write(fd, data)
+    os.lseek(fd, 0, os.SEEK_SET)
+    return fd

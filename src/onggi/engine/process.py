@@ -1,0 +1,196 @@
+"""Further programs in a running container, and staying with them."""
+
+from __future__ import annotations
+
+import os
+import select
+
+from onggi.engine import users
+from onggi.engine.options import Exit, Streams
+from onggi.errors import Conflict, Internal
+from onggi.linux import channel, terminal
+from onggi.runtime import capabilities, enter, failure, frames, launch, spec
+from onggi.runtime.enter import Entry
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from onggi.engine.container import Container
+    from onggi.engine.engine import Engine
+    from onggi.engine.options import ExecOptions
+
+_CHUNK = 65536
+
+
+class ExecSession:
+    """A program that runs in a container beside the first one."""
+
+    __slots__ = ("_channel_fd", "_streams", "_terminal_fd", "container", "pid")
+
+    def __init__(
+        self, container: Container, pid: int, *, streams: Streams, terminal_fd: int, channel_fd: int
+    ) -> None:
+        self.container = container
+        self.pid = pid
+        self._streams = streams
+        self._terminal_fd = terminal_fd
+        self._channel_fd = channel_fd  # -1: the program is a child of this process
+
+    def wait(self) -> Exit:
+        """Stay until the program has ended, passing its terminal's bytes on where it has one."""
+        if self._terminal_fd >= 0:
+            _relay(self._terminal_fd, self._streams)
+            os.close(self._terminal_fd)
+            self._terminal_fd = -1
+        code = os.waitstatus_to_exitcode(self._status())
+        return Exit(code=128 - code if code < 0 else code, signal=-code if code < 0 else 0)
+
+    def _status(self) -> int:
+        if self._channel_fd < 0:
+            return os.waitpid(self.pid, 0)[1]
+        message = channel.receive(self._channel_fd)[0]
+        os.close(self._channel_fd)
+        if message[:1] != frames.EXIT:
+            raise Internal("the process that waited for the program was killed")
+        return int(message[1:])
+
+    def resize(self, rows: int, columns: int) -> None:
+        """Tell the program's terminal its size."""
+        if self._terminal_fd >= 0:
+            terminal.set_size(self._terminal_fd, rows, columns)
+
+    def signal(self, number: int) -> None:
+        """Send the program a signal; one that has ended does not mind."""
+        try:
+            os.kill(self.pid, number)
+        except ProcessLookupError:
+            pass
+
+    def detach(self) -> None:
+        """Let the program go on by itself."""
+        for fd in (self._terminal_fd, self._channel_fd):
+            if fd >= 0:
+                os.close(fd)
+        self._terminal_fd = self._channel_fd = -1
+
+
+def start(
+    engine: Engine, container: Container, options: ExecOptions, streams: Streams | None
+) -> ExecSession:
+    """Run a program in `container`; return once it is executed.
+
+    Raises: Conflict: the container does not run; StartFailed.
+    """
+    entry = _entry(engine, container, options)
+    streams = streams or Streams()
+    null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
+    given = (streams.stdin_fd, streams.stdout_fd, streams.stderr_fd)
+    standard = tuple(fd if fd >= 0 else null for fd in given)
+    try:
+        session = _run(engine, container, entry, (standard[0], standard[1], standard[2]), streams)
+    finally:
+        os.close(null)
+    if options.detach:
+        session.detach()
+    return session
+
+
+def _run(
+    engine: Engine,
+    container: Container,
+    entry: Entry,
+    standard_fds: tuple[int, int, int],
+    streams: Streams,
+) -> ExecSession:
+    if engine.is_direct:
+        started = enter.enter(entry, launch.read_filter(entry.filter_path), standard_fds)
+        terminal_fd, pid, channel_fd = started.terminal_fd, started.pid, -1
+    else:
+        channel_fd = engine.launcher.enter(entry, standard_fds)
+        pid, terminal_fd = _wait_started(channel_fd)
+    return ExecSession(
+        container, pid, streams=streams, terminal_fd=terminal_fd, channel_fd=channel_fd
+    )
+
+
+def _wait_started(channel_fd: int) -> tuple[int, int]:
+    message, fds = channel.receive(channel_fd)
+    if message[:1] == frames.STARTED:
+        return int(message[1:]), fds[0] if fds else -1
+    os.close(channel_fd)
+    raise failure.decode(message) or Internal("the launcher ended without a word")
+
+
+def _entry(engine: Engine, container: Container, options: ExecOptions) -> Entry:
+    current = container.state
+    if not current.is_alive():
+        raise Conflict(f"container {container.id[:12]} is not running")
+    config = container.record["config"]
+    path, flags = engine.filter_file(container.record)
+    return Entry(
+        identifier=container.id,
+        pid=current.pid,
+        start_ticks=current.start_ticks,
+        cgroups=tuple(current.watch["cgroups"]),
+        kinds=tuple(entry["type"] for entry in config["linux"]["namespaces"]),
+        process=_process(container, config["process"], options),
+        filter_path="" if options.privileged else path,
+        filter_flags=flags,
+    )
+
+
+def _process(container: Container, first: dict[str, Any], options: ExecOptions) -> dict[str, Any]:
+    """Return the specification of a further process: the first one's, with what was asked for."""
+    values = dict(entry.partition("=")[::2] for entry in (*first["env"], *options.env))
+    spec_process = {**first, "args": options.command, "terminal": options.tty}
+    if options.user:
+        user = users.read_accounts(container.trees()).find(options.user)
+        spec_process["user"] = user.to_oci()
+        spec_process["capabilities"] = spec.held(first["capabilities"]["bounding"], user.uid)
+        if "HOME" not in dict(entry.partition("=")[::2] for entry in options.env):
+            values["HOME"] = user.home
+    if options.privileged:
+        everything = list(capabilities.resolve([], [], privileged=True))
+        uid = spec_process["user"].get("uid", 0)
+        spec_process["capabilities"] = spec.held(everything, uid)
+        spec_process["noNewPrivileges"] = False
+    if options.tty:
+        values.setdefault("TERM", "xterm")
+    if options.workdir:
+        spec_process["cwd"] = options.workdir
+    spec_process["env"] = [f"{name}={value}" for name, value in values.items()]
+    return spec_process
+
+
+def _relay(terminal_fd: int, streams: Streams) -> None:
+    """Pass bytes between the program's terminal and the caller until the program lets it go."""
+    poller = select.poll()
+    poller.register(terminal_fd, select.POLLIN)
+    if streams.stdin_fd >= 0:
+        poller.register(streams.stdin_fd, select.POLLIN)
+    while True:
+        for fd, _ in poller.poll():
+            if fd == terminal_fd:
+                data = _read(terminal_fd)
+                if not data:
+                    return
+                if streams.stdout_fd >= 0:
+                    _write_all(streams.stdout_fd, data)
+            else:
+                data = os.read(fd, _CHUNK)
+                _write_all(terminal_fd, data) if data else poller.unregister(fd)
+
+
+def _read(terminal_fd: int) -> bytes:
+    try:
+        return os.read(terminal_fd, _CHUNK)
+    except OSError:
+        return b""  # EIO: nobody holds the other end any more
+
+
+def _write_all(fd: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(fd, view) :]
+

@@ -1,0 +1,110 @@
+"""The launcher: a small single-threaded process that forks for a threaded program.
+
+A program with threads must not fork and go on in Python, so it asks this process, which has
+everything imported and frozen: a child of it shares those pages, and has next to nothing of its own.
+One message asks for one thing:
+
+    L + descriptors (channel, lock, order as JSON)      be the monitor of a new container
+    E + descriptors (channel, entry as JSON, three standard streams)   run a program in a container
+
+Everything that follows is said on the channel that came along. The launcher ends with the program
+that started it; what it has forked goes on.
+"""
+
+from __future__ import annotations
+
+import _signal  # type: ignore[import-not-found]  # `signal` costs 6 ms, and this is all of it
+import gc
+import os
+import sys
+
+from onggi.linux import channel, process
+from onggi.oci import jsontext
+from onggi.runtime import enter, failure, frames, launch, order
+from onggi.runtime.enter import Entry
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+LAUNCH = b"L"
+ENTER = b"E"
+
+_SIGCHLD = 17
+
+
+def main() -> None:
+    """Serve the program at the other end of the descriptor named first, until it is gone.
+
+    The other arguments name modules to import beforehand, for what is called by name later.
+    """
+    request_fd = int(sys.argv[1])
+    for module in sys.argv[2:]:
+        __import__(module)
+    _signal.signal(_SIGCHLD, _signal.SIG_IGN)  # nobody waits for what is forked here
+    process.set_name("onggi-launcher")
+    gc.collect()
+    gc.freeze()
+    while True:
+        kind, fds = channel.receive(request_fd)
+        if not kind:
+            return
+        if os.fork() == 0:
+            os.close(request_fd)
+            _signal.signal(_SIGCHLD, _signal.SIG_DFL)
+            _serve(kind, fds)
+        for fd in fds:
+            os.close(fd)
+
+
+def _serve(kind: bytes, fds: list[int]) -> None:
+    """Do what was asked for, in a process of its own; never returns."""
+    try:
+        if kind == LAUNCH:
+            client_fd, lock_fd, payload = fds
+            launch.serve(order.from_json(_read(payload)), client_fd, lock_fd)
+        elif kind == ENTER:
+            _enter(*fds)
+    finally:
+        os._exit(1)
+
+
+def _enter(client_fd: int, payload: int, stdin: int, stdout: int, stderr: int) -> None:
+    """Run a program in a container, and tell how it ended."""
+    try:
+        entry = Entry(**_read(payload))
+        started = enter.enter(entry, launch.read_filter(entry.filter_path), (stdin, stdout, stderr))
+    except failure.StartFailed as failed:
+        channel.send(client_fd, failed.encode())
+        return
+    except BaseException as error:  # the only one left to tell is at the other end
+        channel.send(client_fd, failure.from_error("host", None, error).encode())
+        return
+    for fd in (stdin, stdout, stderr):
+        os.close(fd)  # so that a pipe ends with the program, not with us
+    terminal = (started.terminal_fd,) if started.terminal_fd >= 0 else ()
+    channel.send(client_fd, frames.STARTED + str(started.pid).encode(), terminal)
+    if terminal:
+        os.close(started.terminal_fd)
+    _, status = os.waitpid(started.pid, 0)
+    try:
+        channel.send(client_fd, frames.EXIT + str(status).encode())
+    except BrokenPipeError:
+        pass  # nobody wants to know
+    os._exit(0)
+
+
+def _read(payload: int) -> dict[str, Any]:
+    with open(payload, "rb") as file:
+        members: dict[str, Any] = jsontext.loads(file.read())
+    return members
+
+
+def command(request_fd: int, modules: tuple[str, ...]) -> list[str]:
+    """Return the command that runs a launcher."""
+    package = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+    code = (
+        f"import sys; sys.path.insert(0, {package!r}); "
+        "from onggi.runtime.launcher import main; main()"
+    )
+    return [sys.executable, "-IS", "-c", code, str(request_fd), *modules]
