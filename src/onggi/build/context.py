@@ -50,13 +50,13 @@ def read_inputs(options: BuildOptions) -> Inputs:
         return Inputs(_decoded("Dockerfile", options.stdin), "", Ignore(), STDIN)
     context = _directory(options.context)
     if options.dockerfile == STDIN:
-        ignore = _read_ignore(f"{context}/.dockerignore") or Ignore()
+        ignore = _ignore(f"{context}/.dockerignore")
         return Inputs(_decoded("Dockerfile", options.stdin), context, ignore, STDIN)
     path = _dockerfile(context, options.dockerfile)
     data = _read(path, _LONGEST_DOCKERFILE)
-    ignore = _read_ignore(f"{path}.dockerignore") or _read_ignore(f"{context}/.dockerignore")
+    ignore = _ignore(f"{path}.dockerignore", f"{context}/.dockerignore")
     source = _decoded(options.dockerfile or "Dockerfile", data)
-    return Inputs(source, context, ignore or Ignore(), os.path.realpath(path))
+    return Inputs(source, context, ignore, os.path.realpath(path))
 
 
 def _directory(path: str) -> str:
@@ -102,11 +102,13 @@ def _decoded(name: str, data: bytes) -> Source:
     return Source(name, data.decode("utf-8", "surrogateescape"))
 
 
-def _read_ignore(path: str) -> Ignore | None:
-    if not os.path.exists(path):
-        return None
-    data = _read(path, LONGEST_FILE)
-    return read_ignore(data.decode("utf-8", "surrogateescape"), os.path.basename(path))
+def _ignore(*paths: str) -> Ignore:
+    """Read the first of these files that exists."""
+    for path in paths:
+        if os.path.exists(path):
+            text = _read(path, LONGEST_FILE).decode("utf-8", "surrogateescape")
+            return read_ignore(text, os.path.basename(path))
+    return Ignore()
 
 
 def _identity(context: str, path: str) -> str:
