@@ -31,7 +31,7 @@ import stat
 from onggi.errors import AlreadyExists, Conflict, Corrupt, NotFound
 from onggi.oci.digest import Digest
 from onggi.oci.mount import Mount
-from onggi.store.atomic import read_file, sync_directory, write_new
+from onggi.store.atomic import read_file, sync_directory, unlink_if_exists, write_new
 from onggi.store.names import require_name
 
 TYPE_CHECKING = False
@@ -349,6 +349,7 @@ def _forget_volatile(work: str) -> None:
     It stands for "this may lack what was not synced": true after a crash of the machine, and then
     the container is gone anyway. Source: overlayfs.rst, "Volatile mount".
     """
+    unlink_if_exists(f"{work}/work/incompat/volatile/dirty")
     for path in ("work/incompat/volatile", "work/incompat"):
         _rmdir_if_empty(f"{work}/{path}")
 
