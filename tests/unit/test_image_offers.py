@@ -1,13 +1,16 @@
 """What archives offer, read from memory; what is stored of it is tests/integration's."""
 
+import contextlib
 import gzip
 import io
 import json
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from onggi.errors import Corrupt, InvalidInput, Unsupported
+from onggi.errors import Corrupt, InvalidInput, OnggiError, Unsupported
 from onggi.image.archive_members import MemberNotFound
 from onggi.image.archive_offers import Offer, offers
 from onggi.image.archive_tar import TarMembers
@@ -236,3 +239,21 @@ def test_a_layer_count_that_differs_is_refused() -> None:
 def test_a_gzipped_document_is_no_document() -> None:
     with pytest.raises(Corrupt, match="not valid JSON"):
         read({"manifest.json": gzip.compress(b"[]")})
+
+
+WHOLE = [
+    tar_of(files)
+    for files in (docker_archive(ONE, tags=[["a"]]), layout(ONE, names=["a:1"]), indexed(ONE, ARM))
+]
+
+
+@given(st.sampled_from(WHOLE), st.data())
+def test_no_damage_surprises_us(data: bytes, draw: st.DataObject) -> None:
+    damaged = bytearray(data)
+    for _ in range(draw.draw(st.integers(1, 4))):
+        # Mostly within the first members: headers, and the documents that are read.
+        position = draw.draw(st.integers(0, min(len(data), 8192) - 1))
+        damaged[position] = draw.draw(st.integers(0, 255))
+    end = draw.draw(st.sampled_from([len(data), 700, 513, 512, 100]))
+    with contextlib.suppress(OnggiError):
+        offers(TarMembers(io.BytesIO(bytes(damaged[:end]))), None)

@@ -12,9 +12,10 @@ Source: image-spec image-layout.md; moby image/tarexport/save.go (since Docker 2
 from __future__ import annotations
 
 import errno
+import hashlib
+import io
 import os
 import shutil
-import tarfile
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -29,7 +30,9 @@ from onggi.oci.digest import Digest
 from onggi.oci.image import Index
 from onggi.oci.jsontext import canonical
 from onggi.oci.reference import InvalidReference, Reference
+from onggi.store import tar_header
 from onggi.store.store import Store
+from onggi.store.tar_write import encode_header
 
 if TYPE_CHECKING:
     from onggi.oci.document import Json
@@ -76,8 +79,9 @@ def save_archive(
     if archive_format not in FORMATS:
         raise InvalidInput(f"unknown archive format {archive_format!r}", hint="docker or oci")
     saved = _choose(store, names)
-    with tarfile.open(fileobj=out, mode="w|", format=tarfile.PAX_FORMAT) as archive:
-        _write(store, saved, _TarSink(archive), archive_format)
+    sink = _TarSink(out)
+    _write(store, saved, sink, archive_format)
+    sink.end()
 
 
 def save_layout(store: Store, names: Sequence[str], directory: str) -> None:
@@ -112,18 +116,20 @@ def _move(half_made: str, directory: str) -> None:
 class _TarSink:
     """Members of a tar, all of the same owner and time."""
 
-    def __init__(self, archive: tarfile.TarFile) -> None:
-        self._archive = archive
+    def __init__(self, out: BinaryIO) -> None:
+        self._out = out
 
     def directory(self, name: str) -> None:
-        member = tarfile.TarInfo(name)
-        member.type, member.mode = tarfile.DIRTYPE, 0o755
-        self._archive.addfile(member)
+        self._out.write(encode_header(name.encode() + b"/", tar_header.DIRECTORY, mode=0o755))
 
     def file(self, name: str, size: int, contents: _Readable) -> None:
-        member = tarfile.TarInfo(name)
-        member.size, member.mode = size, 0o644
-        self._archive.addfile(member, contents)
+        self._out.write(encode_header(name.encode(), tar_header.REGULAR, mode=0o644, size=size))
+        _copy(contents, self._out, size)
+        self._out.write(bytes(-size % tar_header.BLOCK))
+
+    def end(self) -> None:
+        """Write what ends an archive."""
+        self._out.write(tar_header.ZERO_BLOCK * 2)
 
 
 class _DirectorySink:
@@ -137,17 +143,22 @@ class _DirectorySink:
 
     def file(self, name: str, size: int, contents: _Readable) -> None:
         with open(f"{self._path}/{name}", "xb") as file:
-            shutil.copyfileobj(contents, file, _CHUNK)
-            if file.tell() != size:
-                raise Corrupt(f"{name} has {file.tell()} bytes instead of {size}")
+            _copy(contents, file, size)
+
+
+def _copy(contents: _Readable, out: BinaryIO, size: int) -> None:
+    left = size
+    while left and (chunk := contents.read(min(left, _CHUNK))):
+        out.write(chunk)
+        left -= len(chunk)
+    if left:
+        raise Corrupt(f"a blob of {size} bytes ends {left} bytes too early")
 
 
 class _Verified:
     """A blob being read, compared with its descriptor when it has been read whole."""
 
     def __init__(self, file: BinaryIO, expected: Descriptor) -> None:
-        import hashlib
-
         self._file = file
         self._expected = expected
         self._hash = hashlib.new(expected.digest.algorithm)
@@ -194,21 +205,17 @@ def _matches(store: Store, name: str) -> list[tuple[Reference | None, Descriptor
 
 def _write(store: Store, saved: list[_Saved], sink: _Sink, archive_format: str) -> None:
     for name, data in _documents(saved, archive_format):
-        _put(sink, name, data)
+        sink.file(name, len(data), io.BytesIO(data))
     blobs = _blobs(saved)
     sink.directory("blobs")
     for algorithm in sorted({digest.algorithm for digest in blobs}):
         sink.directory(f"blobs/{algorithm}")
-    for digest in sorted(blobs):
-        with store.blobs.open(digest) as file:
-            verified = _Verified(file, blobs[digest])
-            sink.file(blob_file(digest), blobs[digest].size, verified)
-
-
-def _put(sink: _Sink, name: str, data: bytes) -> None:
-    import io
-
-    sink.file(name, len(data), io.BytesIO(data))
+    with store.lease() as lease:
+        lease.hold(*blobs)  # somebody may remove the images meanwhile
+        for digest in sorted(blobs):
+            with store.blobs.open(digest) as file:
+                verified = _Verified(file, blobs[digest])
+                sink.file(blob_file(digest), blobs[digest].size, verified)
 
 
 def _documents(saved: list[_Saved], archive_format: str) -> Iterator[tuple[str, bytes]]:
