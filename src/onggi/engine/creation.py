@@ -10,6 +10,7 @@ from onggi.engine.users import read_accounts
 from onggi.errors import AlreadyExists
 from onggi.image.images import get_image
 from onggi.linux import cgroup
+from onggi.oci.mount import Mount
 from onggi.runtime import launch, monitor
 
 TYPE_CHECKING = False
@@ -46,16 +47,21 @@ def create(store: Store, options: ContainerOptions) -> tuple[str, int]:
     return identifier, lock_fd
 
 
-def describe(store: Store, options: ContainerOptions) -> dict[str, Any]:
-    """Return the record that `create` would write, and leave nothing behind."""
+def describe(store: Store, options: ContainerOptions) -> tuple[dict[str, Any], list[Mount]]:
+    """Return the record that `create` would write, and its root's mounts; make nothing.
+
+    What a script must make by itself lies below `record["directory"]`: upper, work and `files`.
+    """
     image = get_image(store, options.image)
     identifier = os.urandom(32).hex()
-    try:
-        record = _prepare(store, options, image, identifier)
-        record["rootfs"] = store.snapshots.mounts(identifier)
-        return {"id": identifier, **record}
-    finally:
-        _discard(store, identifier)
+    directory = f"{store.root}/explained/{identifier}"
+    trees = store.snapshots.lower_stack(image.diff_ids)
+    record = _compose(store, options, image, identifier, directory, trees)
+    record.update(id=identifier, directory=directory, files=_contents(options, identifier))
+    lower = store.snapshots.view(image.diff_ids)[0]
+    writable = (f"upperdir={directory}/upper", f"workdir={directory}/work")
+    rest = tuple(word for word in lower.options if word != "ro")
+    return record, [Mount(type="overlay", source="overlay", options=(*rest, *writable))]
 
 
 def release(store: Store, identifier: str, lock_fd: int) -> None:
@@ -82,20 +88,35 @@ def root_directory(store: Store) -> str:
 def _prepare(
     store: Store, options: ContainerOptions, image: Image, identifier: str
 ) -> dict[str, Any]:
+    store.snapshots.prepare(identifier, image.diff_ids, durable=not options.remove)
+    directory = store.containers.path(identifier)
+    for name, text in _contents(options, identifier).items():
+        with open(f"{directory}/{name}", "w", encoding="utf-8") as file:
+            file.write(text)
+    trees = store.snapshots.stack(identifier)
+    return _compose(store, options, image, identifier, directory, trees)
+
+
+def _compose(
+    store: Store,
+    options: ContainerOptions,
+    image: Image,
+    identifier: str,
+    directory: str,
+    trees: list[str],
+) -> dict[str, Any]:
     request = limits.request(options.limits)
     granted, resources, warnings = limits.fitted(request, cgroup.hierarchies())
     mounts = volumes.resolve(options, image.config.volumes, store)
-    store.snapshots.prepare(identifier, image.diff_ids, durable=not options.remove)
     parts = spec.Parts(
         identifier=identifier,
         image=image.config,
-        accounts=read_accounts(store.snapshots.stack(identifier)),
+        accounts=read_accounts(trees),
         mounts=mounts,
-        files=_files(store, options, identifier),
+        files={inside: f"{directory}/{name}" for inside, name in _FILES.items()},
         request=granted,
         resources=resources,
     )
-    config = spec.build(options, parts, root=root_directory(store))
     return {
         "image": options.image,
         "image_id": str(image.id),
@@ -107,24 +128,18 @@ def _prepare(
         "stop_seconds": 10 if options.stop_timeout is None else options.stop_timeout,
         "seccomp": spec.security(options)["seccomp"],
         "warnings": warnings,
-        "config": config,
+        "config": spec.build(options, parts, root=root_directory(store)),
     }
 
 
-def _files(store: Store, options: ContainerOptions, identifier: str) -> dict[str, str]:
-    """Write the files that say who and where the container is; return where they lie."""
-    directory = store.containers.path(identifier)
+def _contents(options: ContainerOptions, identifier: str) -> dict[str, str]:
+    """Return the files that say who and where the container is, by name."""
     name = options.hostname or identifier[:12]
+    hosts = _LOCALHOST
     if options.network == "host":
         hosts = _read("/etc/hosts")
         name = options.hostname or os.uname().nodename
-    else:
-        hosts = _LOCALHOST
-    contents = {"hosts": hosts, "hostname": f"{name}\n", "resolv.conf": _read("/etc/resolv.conf")}
-    for file, text in contents.items():
-        with open(f"{directory}/{file}", "w", encoding="utf-8") as handle:
-            handle.write(text)
-    return {inside: f"{directory}/{file}" for inside, file in _FILES.items()}
+    return {"hosts": hosts, "hostname": f"{name}\n", "resolv.conf": _read("/etc/resolv.conf")}
 
 
 def _read(path: str) -> str:

@@ -105,8 +105,8 @@ class Engine:
         """Return the shell script that would make the container, and make nothing."""
         from onggi.engine import creation
 
-        record = creation.describe(self.store, options)
-        return self.script(record, record.pop("rootfs"))
+        record, rootfs = creation.describe(self.store, options)
+        return self.script(record, rootfs)
 
     def script(self, record: dict[str, Any], rootfs: list[Mount]) -> str:
         """Return the shell script for a container's record."""
@@ -123,7 +123,10 @@ class Engine:
             program_flags=flags,
             init=record["options"]["init"],
         )
-        return script.render(plan, record["config"]["root"]["path"])
+        root = record["config"]["root"]["path"]
+        return script.render(
+            plan, root, directory=record.get("directory", ""), files=record.get("files", {})
+        )
 
     def recover(self) -> None:
         """Put right what killed processes left; done once, before the first look at containers."""

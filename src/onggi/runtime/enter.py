@@ -83,12 +83,11 @@ def plan_entry(entry: Entry, program: bytes) -> EntryPlan:
     later = tuple(kind for kind in entry.kinds if kind != "pid")
     terminal: list[Step] = [devices.OpenTerminal()] if entry.process.get("terminal") else []
     joins: list[Step] = [cgroups.JoinCgroup(path) for path in entry.cgroups]
-    inside = namespaces.EnterNamespaces(entry.pid, entry.start_ticks, later)
+    now: list[Step] = [namespaces.EnterNamespaces(("pid",))] if "pid" in entry.kinds else []
+    enter: Step = namespaces.EnterNamespaces(later)
     return EntryPlan(
-        outside=[namespaces.EnterNamespaces(entry.pid, entry.start_ticks, ("pid",))]
-        if "pid" in entry.kinds
-        else [],
-        child=[*joins, *plans.plan_before_pivot(entry.process), inside, *terminal],
+        outside=[namespaces.HoldProcess(entry.pid, entry.start_ticks), *now],
+        child=[*joins, *plans.plan_before_pivot(entry.process), enter, *terminal],
         program=plans.plan_identity(
             entry.process,
             program=program,
@@ -132,32 +131,30 @@ def _fork(
     terminal: bool,
 ) -> int:
     """Fork into the container's PID namespace, and come back out of it for our own children."""
-    stub_fd = stub.sealed()
+    context = Context()
+    context.report_fd = theirs
+    context.stub_fd = stub.sealed()
     own = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
     try:
-        failure.apply_steps("host", plan.outside, Context())
+        failure.apply_steps("host", plan.outside, context)
         pid = os.fork()
         if pid == 0:
             os.close(ours)
-            _become(plan, standard_fds, theirs, stub_fd, terminal=terminal)
+            _become(plan, standard_fds, context, terminal=terminal)
         namespace.setns(own, 0)
         return pid
     finally:
-        os.close(own)
-        os.close(stub_fd)
+        for fd in (own, context.stub_fd, context.pidfd):
+            if fd >= 0:
+                os.close(fd)
 
 
 def _become(
-    plan: EntryPlan,
-    standard_fds: tuple[int, int, int],
-    report_fd: int,
-    stub_fd: int,
-    *,
-    terminal: bool,
+    plan: EntryPlan, standard_fds: tuple[int, int, int], context: Context, *, terminal: bool
 ) -> None:
-    def steps(context: Context) -> None:
+    def steps() -> None:
         if not terminal:
             start.take_streams(standard_fds)
         failure.apply_steps("container", plan.child, context)
 
-    start.confined(steps, plan.program, report_fd, stub_fd)
+    start.confined(steps, plan.program, context)

@@ -90,28 +90,28 @@ class Monitor:
         self._pidfd = os.pidfd_open(running.pid)
         self._input = bytearray()
         self._input_ended = False
-        self._outputs = {ends.stdout_fd: (b"stdout", frames.OUTPUT)}
-        if ends.stderr_fd >= 0:
-            self._outputs[ends.stderr_fd] = (b"stderr", frames.ERROR)
+        kinds = {
+            ends.stdout_fd: (b"stdout", frames.OUTPUT),
+            ends.stderr_fd: (b"stderr", frames.ERROR),
+        }
+        self._outputs = {fd: kind for fd, kind in kinds.items() if fd >= 0}
 
     def run(self, *, settle: bool) -> None:
         """Serve until the first process has ended, then clean up and say so.
 
         With `settle` it goes on as a leaner process once nothing has happened for a while.
         """
-        while not self._wait(_SETTLE_MS if settle else None):
-            if settle and self._is_quiet():
+        while True:
+            ready = self._poller().poll(_SETTLE_MS if settle else None)
+            if not ready and self._is_quiet():
                 self._settle()
+            for fd, _ in ready:
+                if fd != self._pidfd:
+                    self._serve(fd)
+            if any(fd == self._pidfd for fd, _ in ready):
+                break
         self._drain()
         self._finish()
-
-    def _wait(self, timeout_ms: int | None) -> bool:
-        """Serve what is ready; tell whether the first process has ended."""
-        for fd, _ in self._poller().poll(timeout_ms):
-            if fd == self._pidfd:
-                return True
-            self._serve(fd)
-        return False
 
     def _poller(self) -> select.poll:
         poller = select.poll()
@@ -157,8 +157,7 @@ class Monitor:
 
     def _close_output(self, fd: int) -> None:
         del self._outputs[fd]
-        if fd == self._ends.stdin_fd:
-            self._ends.stdin_fd = -1
+        self._ends.forget(fd)
         os.close(fd)
 
     def _hear(self) -> None:

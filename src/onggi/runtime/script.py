@@ -16,7 +16,7 @@ from onggi.runtime.stub import stub
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from onggi.runtime.plan.container import Plan
     from onggi.runtime.steps.base import Step
@@ -64,16 +64,23 @@ _PROGRAM = """\
 """
 
 
-def render(plan: Plan, root: str) -> str:
-    """Return the script of `plan`; `root` is the directory on which its root is mounted."""
+def render(
+    plan: Plan, root: str, *, directory: str = "", files: Mapping[str, str] | None = None
+) -> str:
+    """Return the script of `plan`; `root` is the directory on which its root is mounted.
+
+    Args: directory: where the script makes the container's upper and work directories and
+        `files` (name -> text), to remove them at its end; "" if all of that exists already.
+    """
     sections = [
         _HEAD.format(identifier=plan.identifier),
         _helpers(plan),
         _HOST + _lines(plan.host),
-        f"root={quote(root)}\n",
+        _files(directory, files or {}),
+        f"root={quote(root)}\nmkdir -p \"$root\"\n",
         f"inside=$(cat <<'INSIDE'\n{_inside(plan)}INSIDE\n)\nexport root inside\n",
         _PLACE + _place(plan),
-        _clean_up(plan),
+        _clean_up(plan, directory),
     ]
     return "\n".join(section for section in sections if section)
 
@@ -91,11 +98,14 @@ def _lines(steps: Iterable[Step]) -> str:
 def _helpers(plan: Plan) -> str:
     """Return the files that the script needs beside it: the filter and what loads it."""
     loader = """\
-# The host's loader and libraries, for the last steps (see below).
-ld=.$(ls /lib64/ld-linux-*.so.* /lib/ld-linux-*.so.* 2>/dev/null | head -n 1)
-libs=$(ldd "$(command -v setpriv)" "$(command -v umount)" "$(command -v env)" |
+# The host's loader, its libraries, and the last three programs, as paths from its root (see below).
+below_root() { printf .%s "$(realpath "$1")"; }
+ld=$(below_root "$(ls /lib64/ld-linux-*.so.* /lib/ld-linux-*.so.* 2>/dev/null | head -n 1)")
+umount=$(below_root "$(command -v umount)")
+setpriv=$(below_root "$(command -v setpriv)")
+env=$(below_root "$(command -v env)")
+libs=$(ldd "/$setpriv" "/$umount" "/$env" |
     sed -n 's|.*=> \\(/.*\\)/[^/]* .*|.\\1|p' | sort -u | paste -sd : -)
-setpriv=.$(command -v setpriv) umount=.$(command -v umount) env=.$(command -v env)
 export ld libs setpriv umount env
 """
     program = _filter(plan)
@@ -168,7 +178,7 @@ def _execute(plan: Plan, directory: str) -> str:
     words = " ".join(map(quote, execute.argv))
     if not _filter(plan):
         return f"exec{setpriv} --{env} {words}\n"
-    load = ' ".$tmp/enter" onggi-enter --'
+    load = ' ".$tmp/enter" --'
     orders = 'export ONGGI_ENTER=",8,,$ld"\n'
     if "--no-new-privs" in options:
         return f"{orders}exec{setpriv} --{load}{env} {words}\n"
@@ -194,7 +204,19 @@ def _place(plan: Plan) -> str:
     )
 
 
-def _clean_up(plan: Plan) -> str:
+def _files(directory: str, files: Mapping[str, str]) -> str:
+    if not directory:
+        return ""
+    place = quote(directory)
+    text = "# ---- The writable layer, and the files that tell the container who and where it is ----\n"
+    text += f"mkdir -p {place}/upper {place}/work\n"
+    for name, content in files.items():
+        text += f"printf %s {quote(content)} > {place}/{name}\n"
+    return text
+
+
+def _clean_up(plan: Plan, directory: str) -> str:
     made = [step for step in plan.host if isinstance(step, cgroups.MakeCgroup) and not step.shared]
     lines = "".join(f"rmdir {quote(step.make.path)}\n" for step in reversed(made))
+    lines += f"rm -rf {quote(directory)}\n" if directory else ""
     return f"# Everything else went with its namespaces.\n{lines}exit $status\n"

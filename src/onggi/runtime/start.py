@@ -94,7 +94,9 @@ def _start_process(plan: Plan, standard_fds: tuple[int, int, int], context: Cont
 
 def _fork(plan: Plan, standard_fds: tuple[int, int, int], theirs: int, ours: int) -> int:
     """Fork the first process into PID and time namespaces of its own; return its PID out here."""
-    stub_fd = stub.sealed()
+    context = Context()
+    context.report_fd = theirs
+    context.stub_fd = stub.sealed()
     own = [os.open(f"/proc/self/ns/{kind}", os.O_RDONLY | os.O_CLOEXEC) for kind in plan.children]
     try:
         if plan.children:
@@ -102,12 +104,12 @@ def _fork(plan: Plan, standard_fds: tuple[int, int, int], theirs: int, ours: int
         pid = os.fork()
         if pid == 0:
             os.close(ours)
-            become(plan, standard_fds, theirs, stub_fd)
+            become(plan, standard_fds, context)
         for fd in own:  # so that our next child is the host's again
             namespace.setns(fd, 0)
         return pid
     finally:
-        for fd in (*own, stub_fd):
+        for fd in (*own, context.stub_fd):
             os.close(fd)
 
 
@@ -157,37 +159,31 @@ def end(pid: int) -> None:
         pass  # it ended and was waited for where its failure was read
 
 
-def become(
-    plan: Plan, standard_fds: tuple[int, int, int], report_fd: int, stub_fd: int
-) -> NoReturn:
+def become(plan: Plan, standard_fds: tuple[int, int, int], context: Context) -> NoReturn:
     """Become the container's first process, in the child of a fork; never returns."""
 
-    def steps(context: Context) -> None:
-        if channel.receive(report_fd)[0] != b"go":
+    def steps() -> None:
+        if channel.receive(context.report_fd)[0] != b"go":
             os._exit(1)  # whoever started this is gone, and with it the reason to go on
         if not plan.terminal:
             take_streams(standard_fds)
         failure.apply_steps("container", plan.container, context)
 
-    confined(steps, plan.program, report_fd, stub_fd)
+    confined(steps, plan.program, context)
 
 
-def confined(
-    enter: Callable[[Context], None], program: list[Step], report_fd: int, stub_fd: int
-) -> NoReturn:
+def confined(enter: Callable[[], None], program: list[Step], context: Context) -> NoReturn:
     """Call `enter`, apply the steps of `program`, and so become it; report what fails, and end.
 
     Until it is the user's program this process cannot be traced or read by anybody inside, and it
     ends with the process that forked it.
     """
-    context = Context()
-    context.report_fd = report_fd
-    context.stub_fd = stub_fd
+    report_fd = context.report_fd
     try:
         process.set_dumpable(False)
         process.set_pdeathsig(SIGKILL)
         restore_signals()
-        enter(context)
+        enter()
         *before, execute = program
         failure.apply_steps("container", before, context)
         process.set_pdeathsig(0)

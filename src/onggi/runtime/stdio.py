@@ -27,6 +27,12 @@ class HostEnds:
         self.stderr_fd = stderr_fd
         self.terminal = terminal
 
+    def forget(self, fd: int) -> None:
+        """Take note that `fd` is closed."""
+        for name in ("stdin_fd", "stdout_fd", "stderr_fd"):
+            if getattr(self, name) == fd:
+                setattr(self, name, -1)
+
 
 def make(directory: str, *, interactive: bool) -> None:
     """Make the named pipes in `directory`."""

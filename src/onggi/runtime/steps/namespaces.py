@@ -72,36 +72,52 @@ class JoinNamespace(Step):
         return self.path
 
 
+class HoldProcess(Step):
+    """Take hold of a process that lives in the namespaces to be entered.
+
+    From here on its number may be given to another: what is held is the process itself.
+    """
+
+    __slots__ = ("pid", "start_ticks")
+
+    def __init__(self, pid: int, start_ticks: int) -> None:
+        self.pid = pid
+        self.start_ticks = start_ticks  # in clock ticks since boot, as in /proc/PID/stat
+
+    def apply(self, context: Context) -> None:
+        context.pidfd = process.pidfd_open(self.pid)
+        if process.start_time(self.pid) != self.start_ticks:
+            raise ProcessLookupError(errno.ESRCH, "the process has ended", str(self.pid))
+
+    def describe(self) -> str:
+        return f"take hold of process {self.pid}"
+
+    def shell(self) -> list[str]:
+        return [f"target={self.pid}"]
+
+
 class EnterNamespaces(Step):
-    """Enter namespaces of a process that lives in them, with one system call.
+    """Enter namespaces of the process that is held, with one system call.
 
     Since: Linux 5.8, commit 303cc571d107 ("nsproxy: attach to namespaces via pidfds").
     """
 
-    __slots__ = ("kinds", "pid", "start_ticks")
+    __slots__ = ("kinds",)
 
-    def __init__(self, pid: int, start_ticks: int, kinds: tuple[str, ...]) -> None:
-        self.pid = pid
-        self.start_ticks = start_ticks  # so that a reused PID is not taken for the process
+    def __init__(self, kinds: tuple[str, ...]) -> None:
         self.kinds = kinds
 
     def apply(self, context: Context) -> None:
-        pidfd = process.pidfd_open(self.pid)
-        try:
-            if process.start_time(self.pid) != self.start_ticks:
-                raise ProcessLookupError(errno.ESRCH, "the process has ended", str(self.pid))
-            namespace.setns(pidfd, flags(self.kinds))
-        finally:
-            os.close(pidfd)
+        namespace.setns(context.pidfd, flags(self.kinds))
         if "mount" in self.kinds:
             context.root_fd = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
 
     def describe(self) -> str:
-        return f"enter the {', '.join(self.kinds)} namespaces of process {self.pid}"
+        return f"enter its {', '.join(self.kinds)} namespace{'s' * (len(self.kinds) > 1)}"
 
     def shell(self) -> list[str]:
         options = " ".join(_OPTION[kind] for kind in self.kinds)
-        return [f"nsenter --target {self.pid} {options}"]
+        return [f'nsenter --target "$target" {options}']
 
 
 class SetPropagation(Step):
