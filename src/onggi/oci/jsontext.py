@@ -78,14 +78,17 @@ def _explain(text: str) -> Any:
     return json.loads(text)
 
 
-def _make_dumps(*, sort_keys: bool) -> Callable[[Any], str]:
+def _make_dumps(*, sort_keys: bool, ascii_only: bool) -> Callable[[Any], str]:
     try:
-        from _json import encode_basestring, make_encoder
+        from _json import encode_basestring, encode_basestring_ascii, make_encoder
     except ImportError:
         import json
 
         return json.JSONEncoder(
-            ensure_ascii=False, separators=(",", ":"), sort_keys=sort_keys, allow_nan=False
+            ensure_ascii=ascii_only,
+            separators=(",", ":"),
+            sort_keys=sort_keys,
+            allow_nan=False,
         ).encode
     encode = make_encoder({}, _refuse, encode_basestring, None, ":", ",", sort_keys, False, False)
     return lambda value: "".join(encode(value, 0))
@@ -97,8 +100,8 @@ def _refuse(value: object) -> None:
 
 _loads = _make_loads(_Rules(None))
 _loads_unique = _make_loads(_Rules(_unique))
-_dumps = _make_dumps(sort_keys=False)
-_canonical = _make_dumps(sort_keys=True)
+_dumps = _make_dumps(sort_keys=False, ascii_only=True)
+_canonical = _make_dumps(sort_keys=True, ascii_only=False)
 
 
 def loads(text: str | bytes) -> Any:
@@ -121,7 +124,10 @@ def loads_unique(text: str | bytes) -> Any:
 
 
 def dumps(value: Any) -> str:
-    """Return `value` as JSON on one line, keys in their order, non-ASCII characters as they are."""
+    """Return `value` as JSON on one line, keys in their order, in ASCII.
+
+    So any str survives, also one with bytes of a file name that are no UTF-8 (PEP 383).
+    """
     return _dumps(value)
 
 

@@ -7,10 +7,10 @@ link whose text is the ID; it counts only while that container has a record.
 
 from __future__ import annotations
 
-import json
 import os
 
 from onggi.errors import AlreadyExists, Corrupt, InvalidInput, NotFound
+from onggi.oci import jsontext
 from onggi.store.atomic import read_file, sync_directory, unlink_if_exists, write_file, write_new
 from onggi.store.locks import DirectoryLock, Lock
 from onggi.store.names import require_name
@@ -97,7 +97,7 @@ class Records:
         """
         path = f"{self.path(container)}/{RECORD}"
         try:
-            record = json.loads(read_file(path))
+            record = jsontext.loads(read_file(path))
         except (FileNotFoundError, NotADirectoryError):
             raise ContainerNotFound(container) from None
         except ValueError as error:
@@ -216,7 +216,7 @@ class Records:
 
 
 def _encode(record: dict[str, Any]) -> bytes:
-    return json.dumps(record, separators=(",", ":")).encode()
+    return jsontext.dumps(record).encode()
 
 
 def _remove_stage(half_made: str) -> None:

@@ -9,10 +9,10 @@ annotations.md, "Pre-Defined Annotation Keys".
 
 from __future__ import annotations
 
-import json
 import os
 
 from onggi.errors import Corrupt, InvalidInput, NotFound
+from onggi.oci import jsontext
 from onggi.oci.descriptor import Descriptor
 from onggi.oci.reference import Reference
 from onggi.store.atomic import read_file, write_file
@@ -102,7 +102,7 @@ class References:
 
     def _read(self) -> dict[str, Any]:
         try:
-            index = json.loads(read_file(self._path))
+            index = jsontext.loads(read_file(self._path))
             entries = index["manifests"]
         except (ValueError, KeyError, TypeError) as error:
             raise Corrupt(f"{self._path} is not an image index") from error
@@ -111,7 +111,7 @@ class References:
         return index  # type: ignore[no-any-return]
 
     def _write(self, index: dict[str, Any]) -> None:
-        data = json.dumps(index, separators=(",", ":")).encode()
+        data = jsontext.dumps(index).encode()
         write_file(self._path, data, durable=self._durable, staging=self._workshop.path, mode=0o644)
 
     def _require_blob(self, digest: Digest) -> None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import os
 
 from onggi.errors import Corrupt, NotFound
+from onggi.oci import jsontext
 from onggi.store.atomic import read_file, sync_directory, write_new
 from onggi.store.names import require_name
 
@@ -57,7 +57,7 @@ class Volumes:
         """
         path = f"{self._root}/{self._checked(name)}/{_RECORD}"
         try:
-            record = json.loads(read_file(path))
+            record = jsontext.loads(read_file(path))
         except FileNotFoundError:
             raise VolumeNotFound(name) from None
         except ValueError as error:
@@ -100,7 +100,7 @@ class Volumes:
         half_made = self._workshop.new_directory()
         try:
             os.mkdir(f"{half_made}/{_DATA}", 0o755)
-            data = json.dumps(record, separators=(",", ":")).encode()
+            data = jsontext.dumps(record).encode()
             write_new(f"{half_made}/{_RECORD}", data, durable=self._durable)
             self._publish(half_made, name)
         finally:
