@@ -1,5 +1,6 @@
 """The entry: what is said where, and which code comes out."""
 
+import io
 import os
 import subprocess
 import sys
@@ -179,3 +180,15 @@ def test_a_full_disk_is_said(words: list[str]) -> None:
     assert done.stderr.startswith(b"onggi: ")
     assert done.stderr.endswith(b"no space left on device\n")
     assert done.stderr.count(b"\n") == 1
+
+
+class Gone(io.StringIO):
+    """A terminal that somebody closed."""
+
+    def write(self, _text: str) -> int:
+        raise OSError(5, "Input/output error")
+
+
+def test_a_terminal_that_is_gone_is_not_spoken_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stderr", Gone())
+    assert main(["frobnicate"]) == 1

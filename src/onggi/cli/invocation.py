@@ -60,11 +60,17 @@ class Invocation:
             raise
         except OSError:
             pass  # said at the end, when all output is written out
+        try:
+            self._say(error)
+        except OSError:
+            return  # our terminal is gone; the exit code has to do
+
+    def _say(self, error: BaseException) -> None:
         if self.debug:
             import traceback
 
             traceback.print_exception(error)
-        print(f"onggi: {sentence(error)}", file=sys.stderr)
+        print(f"onggi: {sentence(error)}", file=sys.stderr, flush=True)
 
     def each(self, names: Iterable[str], act: Callable[[str], object]) -> int:
         """Do `act` to every name, whatever happens to the others.
