@@ -122,3 +122,13 @@ def test_unshare_reports_an_unknown_flag() -> None:
     with pytest.raises(OSError, match="Invalid argument") as caught:
         namespace.unshare(0x10)
     assert caught.value.__notes__ == ["in unshare(2)"]
+
+
+@pytest.mark.parametrize("module", ["cgroup", "device", "fd", "identity", "mountinfo", "signals"])
+def test_what_only_reads_files_does_without_ctypes(module: str) -> None:
+    program = (
+        f"import sys; sys.path.insert(0, sys.argv[1]); import onggi.linux.{module};"
+        "sys.exit('ctypes' in sys.modules)"
+    )
+    command = [sys.executable, "-IS", "-c", program, str(ROOT / "src")]
+    assert subprocess.run(command, check=False, timeout=30).returncode == 0

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from onggi.linux import cgroup, process
+from onggi.linux import cgroup, mount, process
 from onggi.linux.fd import Fd
 from support.child import run_in_child
 from support.requirements import requires
@@ -190,3 +190,13 @@ def test_keyed_files(group: Path) -> None:
     stat = next((one for one in ("cgroup.stat", "cpu.stat") if (group / one).exists()), None)
     if stat is not None:
         assert all(value >= 0 for value in cgroup.read_keyed(str(group / stat)).values())
+
+
+def test_a_hidden_hierarchy_is_not_listed() -> None:
+    def body() -> None:
+        hidden = HIERARCHIES[0]
+        mount.mount("none", hidden.mountpoint, "tmpfs")
+        found = [one.mountpoint for one in cgroup.hierarchies()]
+        assert found == [one.mountpoint for one in HIERARCHIES[1:]]
+
+    run_in_child(body, "mount")

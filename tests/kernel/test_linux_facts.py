@@ -38,7 +38,7 @@ HEADERS = """
 #include <linux/openat2.h>
 #include <linux/personality.h>
 #include <linux/prctl.h>
-#include <linux/resource.h>
+#include <sys/resource.h>
 #include <linux/sched.h>
 #include <linux/seccomp.h>
 #include <asm/ioctls.h>

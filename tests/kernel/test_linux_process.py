@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from onggi.linux import capability, namespace, process, signals
+from onggi.linux import capability, identity, namespace, process, signals
 from onggi.linux.fd import Fd
 from support.child import run_in_child
 from support.requirements import requires
@@ -57,21 +57,21 @@ def test_a_name_is_cut_to_fifteen_bytes() -> None:
 
 def test_start_time_is_read_behind_any_name() -> None:
     def body() -> None:
-        before = process.start_time("self")
+        before = identity.start_time("self")
         process.set_name(") R 1 (2) ")
-        assert process.start_time(os.getpid()) == before
-        assert process.stat_fields("self")[0] == "R"
-        assert process.stat_fields("self")[1] == str(os.getppid())
+        assert identity.start_time(os.getpid()) == before
+        assert identity.stat_fields("self")[0] == "R"
+        assert identity.stat_fields("self")[1] == str(os.getppid())
 
     run_in_child(body)
-    assert process.start_time(1) <= process.start_time("self")
+    assert identity.start_time(1) <= identity.start_time("self")
     with pytest.raises(FileNotFoundError):
-        process.start_time(2**22 + 1)
+        identity.start_time(2**22 + 1)
 
 
 def test_the_boot_has_a_name() -> None:
-    assert len(process.boot_id()) == 36
-    assert process.boot_id() == process.boot_id()
+    assert len(identity.boot_id()) == 36
+    assert identity.boot_id() == identity.boot_id()
 
 
 def test_a_pidfd_names_one_process() -> None:

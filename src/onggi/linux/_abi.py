@@ -17,10 +17,10 @@ from __future__ import annotations
 
 import ctypes
 import errno
-import os
 from ctypes import c_char_p, c_int, c_long, c_size_t, c_uint, c_uint64, c_ulong, c_void_p
 
 from onggi.linux import numbers
+from onggi.linux._failure import failure, path_bytes, text_bytes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -79,23 +79,10 @@ def bind_syscall(name: str, *argtypes: Any) -> Callable[..., int]:
     return call
 
 
-def failure(call: str, path: str | bytes | None = None, code: int | None = None) -> OSError:
-    """Describe the failure of `call`: errno as it stands now, or `code`.
-
-    Plain OSError, so that Python chooses FileNotFoundError and its like by errno (a subclass of
-    our own would not dispatch). The call's name is in a note and in the attribute `syscall`.
-    """
-    number = ctypes.get_errno() if code is None else code
-    error = OSError(number, os.strerror(number), path)
-    error.syscall = call  # type: ignore[attr-defined]  # OSError has no place for it of its own
-    error.add_note(f"in {call}(2)")
-    return error
-
-
 def check(result: int, call: str, path: str | bytes | None = None) -> int:
     """Return `result`, or raise what errno says if it is negative."""
     if result < 0:
-        raise failure(call, path)
+        raise failure(call, path, ctypes.get_errno())
     return result
 
 
@@ -107,23 +94,9 @@ def uninterrupted(
     Right for calls that open or wait; never for close, which has already closed by then.
     """
     while (result := function(*arguments)) < 0:
-        if ctypes.get_errno() != errno.EINTR:
-            raise failure(call, path)
+        if (code := ctypes.get_errno()) != errno.EINTR:
+            raise failure(call, path, code)
     return result
-
-
-def text_bytes(text: str | bytes) -> bytes:
-    """Encode `text` as the kernel sees it, and refuse NUL, where C would end it silently.
-
-    Raises: ValueError: there is a NUL byte in it.
-    """
-    encoded = os.fsencode(text)
-    if b"\0" in encoded:
-        raise ValueError(f"embedded null byte in {text!r}")
-    return encoded
-
-
-path_bytes = text_bytes
 
 
 def buffer(size_or_bytes: int | bytes) -> Any:

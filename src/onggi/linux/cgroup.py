@@ -18,7 +18,7 @@ import os
 import time
 
 from onggi.linux import mountinfo
-from onggi.linux._abi import failure, path_bytes
+from onggi.linux._failure import failure, path_bytes
 from onggi.linux.fd import Fd
 
 _SIGKILL = 9
@@ -81,16 +81,26 @@ class Hierarchy:
 def hierarchies() -> list[Hierarchy]:
     """List the mounted cgroup hierarchies, each once, in the order they were mounted.
 
-    Of several mounts of one hierarchy the one that shows most of it is taken.
+    Of several mounts of one hierarchy the one that shows most of it is taken; one that another
+    mount hides is not.
     """
-    best: dict[tuple[int, int], Hierarchy] = {}
+    best: dict[tuple[int, int], mountinfo.MountInfo] = {}
     for mount in mountinfo.read():
-        if mount.fstype not in ("cgroup", "cgroup2"):
+        if mount.fstype not in ("cgroup", "cgroup2") or _is_hidden(mount):
             continue
-        known = best.get((mount.major, mount.minor))
-        if known is None or len(mount.root) < len(known.root):
-            best[mount.major, mount.minor] = _hierarchy(mount)
-    return list(best.values())
+        known = best.setdefault((mount.major, mount.minor), mount)
+        if len(mount.root) < len(known.root):
+            best[mount.major, mount.minor] = mount
+    return [_hierarchy(mount) for mount in best.values()]
+
+
+def _is_hidden(mount: mountinfo.MountInfo) -> bool:
+    """Tell whether its mount point leads to something else, because of a later mount."""
+    try:
+        device = os.stat(mount.mountpoint).st_dev
+    except FileNotFoundError:
+        return True
+    return device != os.makedev(mount.major, mount.minor)
 
 
 def _hierarchy(mount: mountinfo.MountInfo) -> Hierarchy:

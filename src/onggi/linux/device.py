@@ -10,7 +10,7 @@ import errno
 import os
 import stat
 
-from onggi.linux._abi import failure, path_bytes
+from onggi.linux._failure import failure, path_bytes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -51,6 +51,6 @@ def verify_device(fd: SupportsIndex, major: int, minor: int, kind: int = stat.S_
     status = os.fstat(fd.__index__())
     found = (stat.S_IFMT(status.st_mode), status.st_rdev)
     if found != (kind, os.makedev(major, minor)):
-        error = failure("fstat", code=errno.ENODEV)
+        error = failure("fstat", None, errno.ENODEV)
         error.add_note(f"expected device {major}:{minor}, found mode {status.st_mode:#o}")
         raise error

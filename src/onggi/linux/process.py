@@ -1,7 +1,7 @@
 """What a process sets for itself, and how others are addressed without a race.
 
-A pid is reused; a pidfd is not, and (pid, start time, boot id) is not either: that triple is how a
-process is named in a file that outlives its parent.
+A pid may have become another process by the time it is used; a pidfd stands for one process only.
+Across processes and files `onggi.linux.identity` tells them apart.
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ from onggi.linux._abi import (
     string_array,
     text_bytes,
 )
+from onggi.linux.identity import boot_id as boot_id
+from onggi.linux.identity import start_time as start_time
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -298,31 +300,3 @@ def personality(persona: int) -> int:
     Source: personality(2).
     """
     return check(_personality(persona), "personality")
-
-
-def start_time(pid: int | str) -> int:
-    """Tell when process `pid` ("self" too) started, in clock ticks since boot.
-
-    With the boot id it tells a process from a later one that was given the same pid.
-
-    Raises: OSError: FileNotFoundError or ProcessLookupError, there is no such process.
-    Source: proc_pid_stat(5), field 22. Field 2 is the program's name in parentheses and may hold
-        blanks and parentheses of its own, so fields are counted from the last one.
-    """
-    return int(stat_fields(pid)[19])
-
-
-def stat_fields(pid: int | str) -> list[str]:
-    """Read the fields of /proc/PID/stat from the third (the state) on. Source: proc_pid_stat(5)."""
-    with open(f"/proc/{pid}/stat", "rb", buffering=0) as file:
-        text = file.read().decode("utf-8", "surrogateescape")
-    return text[text.rindex(")") + 2 :].split()
-
-
-def boot_id() -> str:
-    """Tell the random name the kernel gave to this boot.
-
-    Source: proc_sys_kernel(5), "/proc/sys/kernel/random".
-    """
-    with open("/proc/sys/kernel/random/boot_id", "rb", buffering=0) as file:
-        return file.read().decode("ascii").strip()

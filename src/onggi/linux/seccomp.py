@@ -77,7 +77,7 @@ def load_filter(program: bytes, flags: int = 0) -> int:
     header = SOCK_FPROG.pack(count, address_of(memory))
     result = check(_seccomp(_SECCOMP_SET_MODE_FILTER, flags, header), "seccomp")
     if result > 0 and not flags & SECCOMP_FILTER_FLAG_NEW_LISTENER:
-        raise failure("seccomp", code=errno.ESRCH)  # the thread id of one that TSYNC can't reach
+        raise failure("seccomp", None, errno.ESRCH)  # the thread id of one that TSYNC can't reach
     return result
 
 
