@@ -21,9 +21,9 @@ def parse(data: bytes) -> list[tuple[bytes, bytes]]:
     position = 0
     while position < len(data):
         space = data.find(b" ", position, position + _MAX_DIGITS)
-        digits = data[position:space] if space > 0 else b""
+        digits = data[position : max(space, position)]
         end = position + int(digits) if digits.isdigit() else 0
-        if not space < end <= len(data) or data[end - 1] != ord("\n"):
+        if not position < space < end <= len(data) or data[end - 1] != ord("\n"):
             raise BadArchive("an extended header's record has a wrong length")
         key, equals, value = data[space + 1 : end - 1].partition(b"=")
         if not equals or not key:
