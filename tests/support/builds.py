@@ -4,6 +4,7 @@ import os
 import shutil
 import traceback
 from pathlib import Path
+from typing import Self
 
 from onggi.build.builder import BuildResult, build
 from onggi.build.executor import RunRequest
@@ -22,10 +23,12 @@ from support.images import Made, tar_of
 
 PASSWD = b"root:x:0:0:root:/root:/bin/sh\napp:x:1000:1001:app:/home/app:/bin/sh\n"
 GROUP = b"root:x:0:\napp:x:1001:\nstaff:x:50:\n"
-APPLETS = "sh cat echo ls mkdir rm touch chmod stat id env true false sleep test pwd cp".split()
+APPLETS = ("sh", "cat", "chmod", "echo", "env", "false", "id", "ls", "mkdir", "rm", "touch", "true")
 
 
-def add_base(store: Store, name: str = "base", settings: dict[str, list[str]] | None = None) -> None:
+def add_base(
+    store: Store, name: str = "base", settings: dict[str, list[str]] | None = None
+) -> None:
     """Put an image with a few files, and no programs, into a store."""
     files = {"etc/passwd": PASSWD, "etc/group": GROUP, "etc/motd": b"hello\n"}
     add_image(store, name, tar_of(files), settings)
@@ -225,7 +228,7 @@ class View:
         self._fd = open_root(mounts, store.workshop)
         self._inside = Inside(self._fd.fileno())
 
-    def __enter__(self) -> "View":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -225,6 +225,8 @@ class _Scan:
 
     def _braced(self, name: str) -> str:
         operator = self.next()
+        if not operator:
+            raise SyntaxProblem("syntax error: missing '}'")
         if operator == "}":
             if name not in self.variables and self.rules.keep_unset:
                 return f"${{{name}}}"

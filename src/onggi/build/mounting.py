@@ -135,7 +135,7 @@ class Mounting:
             [overlay] = snapshots.view(diff_ids)
             return overlay
         key = f"build-{os.urandom(8).hex()}"
-        snapshots.prepare(key, diff_ids)
+        snapshots.prepare(key, diff_ids, durable=False)
         self._snapshots.append(key)
         [overlay] = snapshots.mounts(key)
         return overlay

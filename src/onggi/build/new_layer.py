@@ -33,7 +33,8 @@ class NewLayer:
         self._root_before: tuple[int, int, int] = (0, 0, 0)
 
     def __enter__(self) -> Self:
-        self._store.snapshots.prepare(self._key, self._chain)
+        # What ends badly is thrown away, and commit syncs the whole: no fsync in it is of use.
+        self._store.snapshots.prepare(self._key, self._chain, durable=False)
         self._root_before = self._root_attributes()
         return self
 

@@ -112,11 +112,15 @@ def _changes(part: str, text: str) -> list[tuple[str, str, str]]:
         what = rest[: len(rest) - len(rest.lstrip("rwxXstugo"))]
         rest = rest[len(what) :]
         if operator not in "+-=":
-            break
+            raise _bad_symbols(text)
         changes.append((who, operator, what))
-    if rest or not changes:
-        raise BuildError(f"invalid chmod parameter: '{text}'. expected like 755 or u+rw,go-w")
+    if not changes:
+        raise _bad_symbols(text)
     return changes
+
+
+def _bad_symbols(text: str) -> BuildError:
+    return BuildError(f"invalid chmod parameter: '{text}'. expected like 755 or u+rw,go-w")
 
 
 def _changed(mode: int, who: str, operator: str, what: str, is_directory: bool) -> int:

@@ -36,11 +36,11 @@ class _Step:
     def __init__(self, title: str, started: float) -> None:
         self.title = title
         self.started = started
-        self.ended = 0.0
+        self.ended: float | None = None
         self.mark = "=>"
         self.note = ""
         self.lines: list[str] = []
-        self.rest = ""
+        self.rest = {1: "", 2: ""}
 
 
 class TtyRenderer:
@@ -55,14 +55,15 @@ class TtyRenderer:
         self._size = size
         self._steps: dict[int, _Step] = {}
         self._drawn = 0
-        self._begun = 0.0
+        self._begun: float | None = None
         self._next = 0.0
         self._now = 0.0
 
     def __call__(self, event: Event) -> None:
         """Take an event in; draw unless something was drawn just now."""
         self._now = event.moment
-        self._begun = self._begun or event.moment
+        if self._begun is None:
+            self._begun = event.moment
         if isinstance(event, Warned):
             self._erase()
             self._file.write(f"warning: {event.text}\n")
@@ -77,7 +78,7 @@ class TtyRenderer:
             self._steps[event.number] = _Step(event.title, event.moment)
             return
         if isinstance(event, StepOutput):
-            self._output(self._steps[event.number], event.data)
+            self._output(self._steps[event.number], event)
         elif isinstance(event, StepNotCached):
             self._steps[event.number].note = f"not cached: {event.why}"
         elif isinstance(event, StepCached | StepDone | StepFailed):
@@ -92,9 +93,9 @@ class TtyRenderer:
         elif isinstance(event, StepFailed):
             step.mark = "=> ERROR"
 
-    def _output(self, step: _Step, data: bytes) -> None:
-        text = step.rest + data.decode("utf-8", "replace")
-        *lines, step.rest = text.replace("\r\n", "\n").split("\n")
+    def _output(self, step: _Step, event: StepOutput) -> None:
+        text = step.rest[event.stream] + event.data.decode("utf-8", "replace")
+        *lines, step.rest[event.stream] = text.replace("\r\n", "\n").split("\n")
         lines = [line.rpartition("\r")[2] for line in lines]
         step.lines = [*step.lines, *map(_printable, lines)][-_OUTPUT_LINES:]
 
@@ -116,21 +117,22 @@ class TtyRenderer:
         self._drawn = len(lines)
 
     def _lines(self, columns: int, rows: int) -> list[str]:
-        done = sum(1 for step in self._steps.values() if step.ended)
-        elapsed = self._now - self._begun
+        done = sum(1 for step in self._steps.values() if step.ended is not None)
+        elapsed = self._now - (self._begun or 0.0)
         head = f"[+] Building {elapsed:.1f}s ({done}/{len(self._steps)})"
         lines = [line for step in self._steps.values() for line in self._step(step, columns)]
         return [head[:columns], *lines[-max(rows - 1, 1) :]]
 
     def _step(self, step: _Step, columns: int) -> list[str]:
-        seconds = f"{(step.ended or self._now) - step.started:.1f}s"
+        until = self._now if step.ended is None else step.ended
+        seconds = f"{until - step.started:.1f}s"
         title = f" {step.mark} {_printable(step.title)}"
         if step.note:
             title += f"  ({step.note})"
         room = max(columns - len(seconds) - 1, 10)
-        colour = _RED if "ERROR" in step.mark else _BLUE if step.ended else ""
+        colour = _RED if "ERROR" in step.mark else _BLUE if step.ended is not None else ""
         lines = [f"{colour}{title[:room]:{room}}{_PLAIN if colour else ''} {seconds}"]
-        if not step.ended or "ERROR" in step.mark:
+        if step.ended is None or "ERROR" in step.mark:
             shown = [f" => => # {line}"[:columns] for line in step.lines]
             lines += [f"{_FAINT}{line}{_PLAIN}" for line in shown]
         return lines
