@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 _MOST_PENDING = 8 * frames.MOST_BYTES  # held for a reader or a program that is slow
 _SETTLE_MS = 1000
+_SIGKILL = 9
 _DRAIN_MS = 20  # how long output may still be on its way once the first process has ended
 
 
@@ -181,6 +182,8 @@ class Monitor:
         elif not message:
             self._client.close()
             self._end_input()
+            if self._watch.tied:
+                os.kill(self._state.pid, _SIGKILL)
 
     def _feed(self) -> None:
         """Write input that waits, as much as is taken."""

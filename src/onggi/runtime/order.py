@@ -16,11 +16,19 @@ class Watch:
     """What a monitor must know to look after a container that already runs.
 
     directory: where its state and log lie, for good. run_directory: its pipes and lock; may be
-    lost at a reboot. cgroups: its own, to be measured and removed. after: a function to call once
+    lost at a reboot. tied: the container ends with whoever is attached to it. cgroups: its own, to be measured and removed. after: a function to call once
     it has ended and been cleaned up, as "module:function", and the arguments of that call.
     """
 
-    __slots__ = ("after", "cgroups", "directory", "interactive", "run_directory", "terminal")
+    __slots__ = (
+        "after",
+        "cgroups",
+        "directory",
+        "interactive",
+        "run_directory",
+        "terminal",
+        "tied",
+    )
 
     def __init__(
         self,
@@ -30,6 +38,7 @@ class Watch:
         cgroups: tuple[str, ...] = (),
         interactive: bool = False,
         terminal: bool = False,
+        tied: bool = False,
         after: tuple[str, ...] = (),
     ) -> None:
         self.directory = directory
@@ -37,6 +46,7 @@ class Watch:
         self.cgroups = tuple(cgroups)
         self.interactive = interactive
         self.terminal = terminal
+        self.tied = tied
         self.after = tuple(after)
 
     def to_json(self) -> dict[str, Any]:

@@ -56,7 +56,7 @@ class MountOverlay(Step):
             for word in self._own():
                 key, equals, value = word.partition("=")
                 if key == "lowerdir":
-                    for layer in _split_layers(value):
+                    for layer in split_layers(value):
                         mount.fsconfig_string(fs_fd, "lowerdir+", layer)
                 elif equals:
                     mount.fsconfig_string(fs_fd, key, _unescape(value))
@@ -71,7 +71,7 @@ class MountOverlay(Step):
         """Return the read-only directories, the topmost first."""
         for word in self.options:
             if word.startswith("lowerdir="):
-                return _split_layers(word.removeprefix("lowerdir="))
+                return split_layers(word.removeprefix("lowerdir="))
         return []
 
     def describe(self) -> str:
@@ -428,7 +428,7 @@ def in_root(path: str) -> str:
     return '"$root"' + quote("/" + path.lstrip("/"))
 
 
-def _split_layers(value: str) -> list[str]:
+def split_layers(value: str) -> list[str]:
     """Split the value of lowerdir; a colon or backslash of a path stands behind a backslash."""
     layers = [""]
     escaped = False
@@ -445,7 +445,7 @@ def _split_layers(value: str) -> list[str]:
 
 
 def _unescape(value: str) -> str:
-    return ":".join(_split_layers(value.replace(":", "\\:")))
+    return ":".join(split_layers(value.replace(":", "\\:")))
 
 
 def _attach_new(fs_fd: int, attributes: int, dirfd: int, target: str, propagation: int) -> None:
