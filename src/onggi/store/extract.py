@@ -92,23 +92,28 @@ class Extractor:
 
         Raises: ArchiveRefused; OSError: the file system is full, or fails.
         """
-        try:
+        with _Blame(entry):
             self._apply(entry)
-        except OSError as error:
-            if error.errno in _ARCHIVES_FAULT:
-                raise ArchiveRefused(
-                    f"{quoted(entry.path)} cannot be made: {error.strerror}"
-                ) from error
-            error.add_note(f"while unpacking {quoted(entry.path)}")
-            raise
 
     def finish(self) -> None:
-        """Set the attributes of directories, as the archive stated them last."""
+        """Set the attributes of directories, as the archive stated them last.
+
+        Raises: as `apply`.
+        """
         for path, (inode, entry) in self._stated.items():
-            with Fd(self._inside.open(path, os.O_RDONLY | os.O_DIRECTORY)) as directory:
+            with _Blame(entry), Fd(self._open_stated(path)) as directory:
                 fd = directory.fileno()
-                if os.fstat(fd).st_ino == inode:  # else it was replaced later
+                if os.fstat(fd).st_ino == inode:  # else a later entry replaced it
                     self._set_attributes(fd, entry)
+
+    def _open_stated(self, path: bytes) -> int:
+        """Open a directory that was stated, or the root if it is a directory no more."""
+        try:
+            return self._inside.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+        except OSError as error:
+            if error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
+                raise
+            return self._inside.open(b"", os.O_RDONLY | os.O_DIRECTORY)
 
     def _apply(self, entry: Entry) -> None:
         directory, _, name = entry.path.rpartition(b"/")
@@ -139,10 +144,8 @@ class Extractor:
     def _open_directory(self, path: bytes) -> int:
         try:
             return self._inside.open(path, _DIRECTORY)
-        except FileNotFoundError:
-            if not path:
-                raise
-        self._imply(path)
+        except (FileNotFoundError, NotADirectoryError):
+            self._imply(path)
         return self._inside.open(path, _DIRECTORY)
 
     def _imply(self, path: bytes) -> None:
@@ -346,6 +349,32 @@ class Extractor:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+
+class _Blame:
+    """Turns what the kernel refuses into words about the entry that asked for it."""
+
+    __slots__ = ("_entry",)
+
+    def __init__(self, entry: Entry) -> None:
+        self._entry = entry
+
+    def __enter__(self) -> None:
+        """Begin to watch."""
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if not isinstance(error, OSError):
+            return
+        if error.errno in _ARCHIVES_FAULT:
+            raise ArchiveRefused(
+                f"{quoted(self._entry.path)} cannot be made: {error.strerror}"
+            ) from error
+        error.add_note(f"while unpacking {quoted(self._entry.path)}")
 
 
 def _set_xattr(place: int | bytes, name: str, value: bytes, path: bytes) -> None:
