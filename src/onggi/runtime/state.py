@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import time
 
+from onggi.linux import identity
 from onggi.oci import jsontext
 
 TYPE_CHECKING = False
@@ -75,13 +76,11 @@ class State:
         return {name: getattr(self, name) for name in self.__slots__}
 
     def is_alive(self) -> bool:
-        """Tell whether the process is still the one that was started, and no zombie."""
-        from onggi.linux import process  # not above: an idle monitor does without ctypes
-
+        """Tell whether the process is still the one that was started."""
         if self.status != RUNNING:
             return False
         try:
-            return process.start_time(self.pid) == self.start_ticks
+            return identity.start_time(self.pid) == self.start_ticks
         except OSError:
             return False
 
@@ -110,12 +109,10 @@ def write(directory: str, state: State) -> None:
 
 def running(pid: int, watch: dict[str, Any]) -> State:
     """Return the state of a container whose process `pid` has just begun."""
-    from onggi.linux import process
-
     return State(
         status=RUNNING,
         pid=pid,
-        start_ticks=process.start_time(pid),
+        start_ticks=identity.start_time(pid),
         started_ns=time.time_ns(),
         watch=watch,
     )
