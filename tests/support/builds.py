@@ -23,7 +23,23 @@ from support.images import Made, tar_of
 
 PASSWD = b"root:x:0:0:root:/root:/bin/sh\napp:x:1000:1001:app:/home/app:/bin/sh\n"
 GROUP = b"root:x:0:\napp:x:1001:\nstaff:x:50:\n"
-APPLETS = ("sh", "cat", "chmod", "echo", "env", "false", "id", "ls", "mkdir", "rm", "touch", "true")
+APPLETS = (
+    "sh",
+    "cat",
+    "chmod",
+    "echo",
+    "env",
+    "false",
+    "id",
+    "ln",
+    "ls",
+    "mkdir",
+    "rm",
+    "touch",
+    "true",
+    "pwd",
+    "sleep",
+)
 
 
 def add_base(

@@ -52,6 +52,10 @@ def test_the_first_time() -> None:
     assert explain(None, inputs()) == "first build of this step"
 
 
+def test_the_same_again_after_a_failure() -> None:
+    assert explain(inputs(), inputs(), was_made=False) == "it failed the last time"
+
+
 def test_files_are_blamed_before_the_steps_above() -> None:
     now = inputs(files={"a.py": "9", "b.py": "2", "c.py": "3"}, more=("x",))
     assert explain(inputs(), now) == "a.py changed"

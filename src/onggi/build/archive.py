@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 
 from onggi.build.errors import BuildError
-from onggi.errors import Corrupt, InvalidInput, OnggiError, Unsupported
+from onggi.errors import Corrupt, OnggiError
 from onggi.linux.fd import Fd
 from onggi.store.byte_source import ByteSource
 from onggi.store.decompress import compression_of_bytes, decompressed
@@ -49,14 +49,20 @@ def _unpack(file: BinaryIO, name: str, destination: Destination, path: str) -> b
     archive = TarReader(ByteSource(_chunks(file)), Limits())
     entries = iter(archive)
     try:
-        first = next(entries)
-    except (StopIteration, EOFError, OSError, Corrupt, InvalidInput, Unsupported):
-        return False
-    try:
-        _unpack_all(archive, first, entries, destination, path)
+        first = _first(entries)
+        if first is not None:
+            _unpack_all(archive, first, entries, destination, path)
     except OnggiError as error:
         raise BuildError(f"{name}: {error.message}", hint=error.hint) from error
-    return True
+    return first is not None
+
+
+def _first(entries: Iterator[Entry]) -> Entry | None:
+    """Read the first entry; None if this is no archive, or one of nothing."""
+    try:
+        return next(entries, None)
+    except (EOFError, OSError, Corrupt):
+        return None
 
 
 def _unpack_all(

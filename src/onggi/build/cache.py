@@ -94,10 +94,17 @@ class BuildCache:
             return True
         return self._store.layers.has(result.diff_id) and self._store.blobs.has(result.layer.digest)
 
-    def keep(self, inputs: StepInputs, result: StepResult) -> None:
+    def was_made(self, key: str) -> bool:
+        """Tell whether these inputs ever became something, even if it is gone now."""
+        return os.path.exists(self.path("steps", key))
+
+    def begin(self, slot: str, inputs: StepInputs) -> None:
+        """Note what is being made at a place of the Dockerfile, whether it ends well or not."""
+        self._write("inputs", inputs.key(), inputs.to_json())
+        self.took(slot, inputs.key())
+
+    def keep(self, key: str, result: StepResult) -> None:
         """Remember what a step made."""
-        key = inputs.key()
-        self._write("inputs", key, inputs.to_json())
         self._write("steps", key, result.to_json())
 
     def before(self, slot: str) -> StepInputs | None:

@@ -60,12 +60,15 @@ class Download:
         return open(self._path, "rb")  # the caller's to close
 
     def _fetch(self) -> str:
-        from urllib.error import URLError
+        from urllib.error import HTTPError, URLError
 
         try:
             with self._get() as response:
                 self.time_ns = _last_modified_ns(response)
                 return self._save(response)
+        except HTTPError as error:
+            with error:
+                raise BuildError(f"{self.url}: {error.code} {error.reason}") from error
         except (URLError, OSError, ValueError) as error:
             reason = getattr(error, "reason", None) or error
             raise BuildError(f"{self.url}: {reason}") from error

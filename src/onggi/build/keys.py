@@ -73,8 +73,11 @@ class StepInputs:
         return hashlib.sha256(jsontext.canonical([_VERSION, self.to_json()])).hexdigest()
 
 
-def explain(before: StepInputs | None, now: StepInputs) -> str:
-    """Say in a few words why `now` is not what was built `before`."""
+def explain(before: StepInputs | None, now: StepInputs, *, was_made: bool = True) -> str:
+    """Say in a few words why `now` is not what was built `before`.
+
+    `was_made` tells, of equal inputs, whether they once became a layer.
+    """
     if before is None:
         return "first build of this step"
     if before.instruction != now.instruction:
@@ -85,7 +88,7 @@ def explain(before: StepInputs | None, now: StepInputs) -> str:
         or _values("variable", before.variables, now.variables)
         or _settings(before.settings, now.settings)
         or ("an earlier step changed" if before.parent != now.parent else "")
-        or "its layer is no longer in the store"
+        or ("its layer is no longer in the store" if was_made else "it failed the last time")
     )
 
 

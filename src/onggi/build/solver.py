@@ -170,13 +170,18 @@ class _StageSolver:
             bench.cache.took(slot, key)
             bench.reporter.tell(StepCached(number))
             return found
-        why = "--no-cache" if bench.options.no_cache else explain(bench.cache.before(slot), inputs)
-        bench.reporter.tell(StepNotCached(number, why))
+        bench.reporter.tell(StepNotCached(number, self._why(slot, inputs)))
+        bench.cache.begin(slot, inputs)
         result = self._make(step, number)
-        bench.cache.keep(inputs, result)
-        bench.cache.took(slot, key)
+        bench.cache.keep(key, result)
         bench.reporter.tell(StepDone(number))
         return result
+
+    def _why(self, slot: str, inputs: StepInputs) -> str:
+        cache = self._bench.cache
+        if self._bench.options.no_cache:
+            return "--no-cache"
+        return explain(cache.before(slot), inputs, was_made=cache.was_made(inputs.key()))
 
     def _make(self, step: Step, number: int) -> StepResult:
         from onggi.build.new_layer import NewLayer

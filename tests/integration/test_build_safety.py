@@ -1,0 +1,203 @@
+"""What a hostile Dockerfile, context or image tries: nothing leads out of its root."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from onggi.build.errors import BuildError
+from onggi.build.secrets import SecretStore, sweep
+from onggi.store.collect import collect
+from onggi.store.store import Store
+from support.builds import Yard, add_busybox
+from support.requirements import requires
+
+pytestmark = requires("root", "overlayfs", "busybox")
+
+
+@pytest.fixture
+def yard(tmp_path: Path) -> Iterator[Yard]:
+    yard = Yard(tmp_path)
+    add_busybox(yard.store)
+    (tmp_path / "outside").mkdir()
+    (tmp_path / "outside/secret").write_text("OUTSIDE\n")
+    yard.write({"a": "a\n"})
+    yield yard
+    yard.close()
+
+
+@pytest.fixture
+def outside(tmp_path: Path) -> Path:
+    return tmp_path / "outside"
+
+
+@pytest.mark.parametrize("source", ["../outside/secret", "link/secret", "abs/secret", "file"])
+def test_copy_does_not_leave_the_context(yard: Yard, outside: Path, source: str) -> None:
+    (yard.context / "link").symlink_to("../outside")
+    (yard.context / "abs").symlink_to(outside)
+    (yard.context / "file").symlink_to(outside / "secret")
+    with pytest.raises(BuildError, match="not found"):
+        yard.build(f"FROM busybox\nCOPY {source} /x\n")
+    with pytest.raises(BuildError, match="not found"):
+        yard.build(f"FROM busybox\nRUN --mount=source={source},target=/x cat /x\n")
+
+
+@pytest.mark.parametrize("source", ["/link", "/link/secret", "/../../../../../../etc/hostname"])
+def test_copy_does_not_leave_a_stage(yard: Yard, outside: Path, source: str) -> None:
+    (yard.context / "link").symlink_to(outside)
+    stage = "FROM busybox AS s\nCOPY . /\n"
+    with pytest.raises(BuildError, match="not found"):
+        yard.build(f"{stage}FROM busybox\nCOPY --from=s {source} /x\n")
+    with pytest.raises(BuildError, match="not found"):
+        yard.build(f"{stage}FROM busybox\nRUN --mount=from=s,source={source},target=/x cat /x\n")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "COPY a /link/new",
+        "COPY a /link/",
+        "COPY a /deep/link/new",
+        "ADD a /../../../../link/new",
+        "WORKDIR /link/new",
+        "COPY <<E /link/new\nx\nE",
+    ],
+)
+def test_destinations_stay_in_the_image(yard: Yard, outside: Path, line: str) -> None:
+    before = sorted(outside.iterdir())
+    yard.build(
+        f"FROM busybox\nRUN ln -s {outside} /link && mkdir /deep && ln -s {outside} /deep/link\n"
+        f"{line}\n"
+    )
+    assert sorted(outside.iterdir()) == before
+
+
+def test_mount_targets_stay_in_the_image(yard: Yard, outside: Path) -> None:
+    yard.build(
+        f"FROM busybox\nRUN ln -s {outside} /link\n"
+        "RUN --mount=type=secret,id=s,target=/etc/x/../y true\n",
+        secrets=[yard.secret("s", "s")],
+    )
+    assert sorted(path.name for path in outside.iterdir()) == ["secret"]
+
+
+def test_stubs_are_removed_without_following_links(yard: Yard, outside: Path) -> None:
+    (outside / "s").write_text("")
+    yard.build(
+        "FROM busybox\nRUN --mount=type=secret,id=s,target=/d/s "
+        f"rm -rf /bin/never; mkdir -p /e && ln -s {outside} /e/link\n",
+        secrets=[yard.secret("s", "s")],
+    )
+    assert (outside / "s").exists()
+
+
+def test_the_part_of_a_cache_stays_in_the_cache(yard: Yard, outside: Path) -> None:
+    yard.build(
+        f"FROM busybox\nRUN --mount=type=cache,id=c,target=/c ln -s {outside} /c/link\n"
+        "RUN --mount=type=cache,id=c,target=/p,source=link echo x > /p/new\n"
+    )
+    assert not (outside / "new").exists()
+
+
+def test_a_file_that_is_exchanged_while_it_is_read(yard: Yard, outside: Path) -> None:
+    from onggi.build.tree import Tree
+    from onggi.linux.fd import Fd
+
+    with Fd(os.open(yard.context, os.O_RDONLY)) as root:
+        tree = Tree(root.fileno())
+        for entry in tree.walk(tree.find("a")[0]):
+            (yard.context / "a").unlink()
+            (yard.context / "a").symlink_to(outside / "secret")
+            with pytest.raises(OSError, match="symbolic links"):
+                entry.open()
+
+
+def test_a_syntax_line_fetches_nothing(yard: Yard) -> None:
+    yard.build("# syntax=docker.io/evil/frontend:latest\nFROM busybox\nCOPY a /\n")
+    assert yard.executor.requests == []
+
+
+def test_a_very_deep_context_is_refused(yard: Yard) -> None:
+    path = yard.context
+    fd = os.open(path, os.O_RDONLY)
+    for _ in range(500):
+        os.mkdir("d", dir_fd=fd)
+        child = os.open("d", os.O_RDONLY, dir_fd=fd)
+        os.close(fd)
+        fd = child
+    os.close(fd)
+    with pytest.raises(BuildError, match="directories deep"):
+        yard.build("FROM busybox\nCOPY . /\n")
+    from onggi.store.trees import remove
+
+    remove(f"{path}/d")
+
+
+def test_a_fifo_does_not_make_the_build_wait(yard: Yard) -> None:
+    os.mkfifo(yard.context / "fifo")
+    yard.build("FROM busybox\nCOPY . /all\n")
+
+
+def test_secrets_of_the_killed_are_swept(tmp_path: Path) -> None:
+    left = tmp_path / "onggi-secrets-dead"
+    left.mkdir()
+    (left / "x").write_text("secret")
+    other = tmp_path / "somebody else's"
+    other.mkdir()
+    sweep(str(tmp_path))
+    assert not left.exists()
+    assert other.exists()
+    SecretStore({}).close()
+
+
+KILLED = """
+import os, sys, threading, time
+sys.path[:0] = sys.argv[1].split(":")
+from pathlib import Path
+from support.builds import *
+from onggi.build.options import Secret
+store = Store(sys.argv[2], durable=False)
+threading.Timer(float(sys.argv[4]), lambda: os.kill(os.getpid(), 9)).start()
+text = b"FROM busybox\\nCOPY . /all\\n"
+text += b"RUN --mount=type=secret,id=s --mount=source=.,target=/b echo hi > /x\\nRUN echo > /y\\n"
+build(store, BuildOptions(context=sys.argv[3], dockerfile="-", stdin=text, no_cache=True,
+    secrets=[Secret("s", file=sys.argv[3] + "/a")]), Chroot())
+os.kill(os.getpid(), 9)
+"""
+
+
+@pytest.mark.time_limit(300)
+def test_a_killed_build_leaves_nothing(yard: Yard) -> None:
+    yard.write({f"many/{number}": "x" * 5000 for number in range(200)})
+    yard.store.close()
+    root = yard.store.root
+    path = ":".join(sys.path)
+    for moment in range(12):
+        words = [sys.executable, "-c", KILLED, path, root, str(yard.context), f"{moment * 0.02}"]
+        done = subprocess.run(words, capture_output=True, timeout=60, check=False)
+        assert done.returncode == -9, done.stderr.decode()
+    deadline = time.monotonic() + 5
+    while _busy(root) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    with Store(root, durable=False) as store:
+        collect(store)
+        assert os.listdir(f"{root}/containers") == []
+        assert os.listdir(f"{root}/tmp") in ([], [store.workshop.token])
+    yard.store = Store(root, durable=False)
+    yard.build("FROM busybox\nRUN --mount=type=secret,id=s true\n", secrets=[yard.secret("s", "x")])
+    assert not [name for name in os.listdir("/dev/shm") if name.startswith("onggi-secrets-")]
+
+
+def _busy(root: str) -> bool:
+    """Tell whether a command of a killed build still holds its root."""
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            if root in Path(f"/proc/{pid}/mountinfo").read_text():
+                return True
+        except OSError:
+            continue
+    return False
