@@ -318,7 +318,7 @@ class Snapshots:
 
     def _trees(self, chain: Sequence[Digest], repair: str) -> list[str]:
         layers = self._store.layers
-        trees = [layers.path(diff_id) for diff_id in reversed(chain)]
+        trees = [layers.path(diff_id) for diff_id in _topmost(chain)]
         return [f"{self._store.root}/repairs/{repair}/fs", *trees] if repair else trees
 
     def _lower(self, chain: Sequence[Digest], repair: str) -> str:
@@ -328,13 +328,22 @@ class Snapshots:
         if len(lower) <= _LOWER_LIMIT:
             return lower
         layers = self._store.layers
-        short = [layers.short_path(diff_id) for diff_id in reversed(chain)]
-        return ":".join(map(_escaped, trees[: len(trees) - len(chain)] + short))
+        short = [layers.short_path(diff_id) for diff_id in _topmost(chain)]
+        return ":".join(map(_escaped, trees[: len(trees) - len(short)] + short))
 
 
 def _mode_and_owner(path: str) -> tuple[int, int, int]:
     status = os.stat(path)
     return stat.S_IMODE(status.st_mode), status.st_uid, status.st_gid
+
+
+def _topmost(chain: Sequence[Digest]) -> list[Digest]:
+    """Return the layers, the topmost first, each once.
+
+    An image may have a layer twice (the same file copied, changed, and copied again). overlayfs
+    refuses that (ELOOP), and the topmost says all that the other says.
+    """
+    return list(dict.fromkeys(reversed(chain)))
 
 
 def _escaped(path: str) -> str:
