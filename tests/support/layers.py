@@ -79,7 +79,8 @@ def _inode(path: str, times: bool, private: bool) -> Inode:
         if private or name == "trusted.overlay.opaque" or not name.startswith("trusted.overlay.")
     }
     owner = (status.st_uid, status.st_gid)
-    mtime = status.st_mtime_ns if times else 0
+    whiteout = stat.S_ISCHR(status.st_mode) and not status.st_rdev  # nobody sees its attributes
+    mtime = status.st_mtime_ns if times and not whiteout else 0
     return (oct(status.st_mode), owner, status.st_rdev, mtime, contents, xattrs)
 
 

@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from onggi.store.tar_limits import Limits
     from onggi.store.workshop import Workshop
 
-_SHORT_NAME = 16
+# 127 such links below /var/lib/onggi, Docker's limit of layers, fit into a page of mount options.
+_SHORT_NAME = 10
 _ALGORITHMS = {64: "sha256", 128: "sha512"}
 
 

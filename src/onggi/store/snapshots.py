@@ -159,10 +159,8 @@ class Snapshots:
         with self._store.leases.publishing():
             notes = [self._store.layers.notes(each) for each in diff_ids]
             repair = self._repair(diff_ids, notes)
-        # Without an upper directory overlayfs wants two lower ones.
-        lower = self._lower(diff_ids, repair)
-        if ":" not in lower.replace("\\:", ""):
-            lower = f"{lower}:{_escaped(self._empty)}" if diff_ids else f"{lower}:{lower}"
+        if len(diff_ids) < 2:  # without an upper directory overlayfs wants two lower ones
+            lower += ":" + _escaped(self._empty(2))
         options = ("ro", f"lowerdir={lower}", *_PLAIN)
         return [Mount(type="overlay", source="overlay", options=options)]
 
@@ -312,9 +310,8 @@ class Snapshots:
             except OSError as error:
                 raise Conflict(f"cannot put the snapshot into {place}") from error
 
-    @property
-    def _empty(self) -> str:
-        return f"{self._store.root}/empty"
+    def _empty(self, number: int) -> str:
+        return f"{self._store.root}/empty/{number}"
 
     def _trees(self, chain: Sequence[Digest], repair: str) -> list[str]:
         layers = self._store.layers
@@ -323,7 +320,7 @@ class Snapshots:
 
     def _lower(self, chain: Sequence[Digest], repair: str) -> str:
         """Write the value of `lowerdir`, topmost first, with short names if it gets long."""
-        trees = self._trees(chain, repair) or [self._empty]
+        trees = self._trees(chain, repair) or [self._empty(1)]
         lower = ":".join(map(_escaped, trees))
         if len(lower) <= _LOWER_LIMIT:
             return lower

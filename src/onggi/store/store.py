@@ -5,7 +5,7 @@
     index.json          references -> descriptors
     blobs/sha256/<hex>
     layers/<hex>/       fs/, an overlay lower directory, with notes about it; named by diff ID
-    empty/              never holds anything: the lowest layer of images without one
+    empty/1, empty/2    for overlayfs, which wants more lower directories than some images have
     repairs/<hex>/      fs/, directories whose attributes a chain of layers states too low
     l/<short>           links to the above with short names, for long chains
     containers/<ID>/    record.json, snapshot, upper/, work/, and what the engine puts there
@@ -48,7 +48,7 @@ DEFAULT_ROOT = "/var/lib/onggi"
 _DEFAULT_RUN = "/run/onggi"
 _SCHEMA = b"1\n"
 _DIRECTORIES = (
-    *("tmp", "locks", "blobs", "blobs/sha256", "layers", "repairs", "l", "empty"),
+    *("tmp", "locks", "blobs", "blobs/sha256", "layers", "repairs", "l", "empty/1", "empty/2"),
     *("containers", "names", "volumes", "cache"),
 )
 # Source: image-spec image-layout.md, "oci-layout file".
