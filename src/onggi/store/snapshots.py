@@ -159,6 +159,7 @@ class Snapshots:
         with self._store.leases.publishing():
             notes = [self._store.layers.notes(each) for each in diff_ids]
             repair = self._repair(diff_ids, notes)
+        lower = self._lower(diff_ids, repair)
         if len(diff_ids) < 2:  # without an upper directory overlayfs wants two lower ones
             lower += ":" + _escaped(self._empty(2))
         options = ("ro", f"lowerdir={lower}", *_PLAIN)
