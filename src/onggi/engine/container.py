@@ -15,7 +15,7 @@ from onggi.runtime.order import Order, Watch
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
     from typing import Any, BinaryIO
 
     from onggi.engine.engine import Engine
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from onggi.engine.process import ExecSession
     from onggi.resources.measure import Usage
     from onggi.runtime.state import State
+    from onggi.store.store import Store
 
 SIGKILL = 9
 
@@ -49,6 +50,11 @@ class Container:
     def image(self) -> str:
         """The image that it was made from, as it was asked for."""
         return str(self.record["image"])
+
+    @property
+    def store(self) -> Store:
+        """The store that holds it."""
+        return self._store
 
     @property
     def directory(self) -> str:
@@ -256,16 +262,13 @@ class Container:
 
     def changes(self) -> list[tuple[str, str]]:
         """Tell how its files differ from its image's: ("A", "C" or "D", path), by path."""
-        return [(change.kind, os.fsdecode(change.path)) for change in self._changes()]
-
-    def _changes(self) -> Iterable[Any]:
         return self._store.snapshots.changes(self.id)
 
     def export(self, file: BinaryIO) -> None:
         """Write its whole file system as a tar archive."""
-        from onggi.store.tar_export import export
+        from onggi.store.tar_write import tree_archive
 
-        export(self._store.snapshots.stack(self.id), file)
+        file.writelines(tree_archive(self._store.snapshots.stack(self.id)))
 
     def commit(
         self,
@@ -282,7 +285,7 @@ class Container:
         """
         from onggi.engine import committing
 
-        return committing.commit(self._engine, self, reference, message, author, changes or [])
+        return committing.commit(self, reference, message, author, changes or [])
 
     def inspect(self) -> dict[str, Any]:
         """Return all that is known of it, in the Docker Engine API's shape."""

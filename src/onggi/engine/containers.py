@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from onggi.engine import creation
 from onggi.engine.container import Container
-from onggi.errors import InvalidInput
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
-
     from onggi.engine.attach import Session
     from onggi.engine.engine import Engine
     from onggi.engine.options import ContainerOptions, Streams
@@ -57,21 +54,15 @@ class Containers:
     ) -> list[Container]:
         """Return the containers that run, or `all`; of those, the ones that `filters` let pass.
 
-        Filters are Docker's: id, name, label, status, ancestor, exited. Several values of one key
-        are alternatives, several keys all hold (label: all values hold).
+        Filters are Docker's: see filtering.container_filter.
         """
         from onggi.engine import filtering
 
         self._engine.recover()
-        passes = filtering.container_filter(filters or {})
+        passes = filtering.container_filter(filters or {}, self._engine)
         found = (Container(self._engine, one) for one in self._engine.store.containers.list())
         listed = [one for one in found if (all or one.status == "running") and passes(one)]
         return sorted(listed, key=lambda one: one.record["created_ns"], reverse=True)
 
     def _load(self, identifier: str) -> Container:
         return Container(self._engine, self._engine.store.containers.load(identifier))
-
-
-def unknown_filter(key: str, known: Any) -> InvalidInput:
-    """Return the error for a filter that no listing of this kind has."""
-    return InvalidInput(f"invalid filter '{key}'", hint=", ".join(sorted(known)))

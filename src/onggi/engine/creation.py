@@ -120,6 +120,7 @@ def _compose(
     return {
         "image": options.image,
         "image_id": str(image.id),
+        "manifest": str(image.manifest.digest),  # named here, it and its layers stay
         "created_ns": time.time_ns(),
         "labels": {**image.config.labels, **options.labels},
         "options": options.to_json(),

@@ -1,0 +1,251 @@
+"""Filters of listings: which containers and images `--filter` lets pass.
+
+Several values of one key are alternatives, several keys all hold; of labels all values hold.
+
+Source: moby daemon/list.go, daemon/images/images.go; api/types/filters (Match: a regular
+expression, found anywhere); distribution/reference, FamiliarMatch.
+"""
+
+from __future__ import annotations
+
+import re
+
+from onggi.errors import InvalidInput
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from onggi.engine.container import Container
+    from onggi.engine.engine import Engine
+    from onggi.image.listing import ImageSummary
+    from onggi.oci.reference import Reference
+
+    Filters = Mapping[str, list[str]]
+    Passes = Callable[[Container], bool]
+    ImagePasses = Callable[[ImageSummary], bool]
+
+_STATES = ("created", "running", "paused", "restarting", "removing", "exited", "dead")
+_TRUTHS = {"true": True, "1": True, "false": False, "0": False}
+
+
+class UnknownFilter(InvalidInput):
+    """No listing of this kind has such a filter."""
+
+    exit_code = 1
+
+    def __init__(self, key: str, known: Iterable[str]) -> None:
+        super().__init__(f"invalid filter '{key}'", hint=f"there are {', '.join(sorted(known))}")
+        self.key = key
+
+
+class InvalidFilter(InvalidInput):
+    """A filter has a value that it can't have."""
+
+    exit_code = 1
+
+    def __init__(self, key: str, value: str, hint: str) -> None:
+        super().__init__(f"invalid filter '{key}={value}'", hint=hint)
+        self.key = key
+        self.value = value
+
+
+def container_filter(filters: Filters, engine: Engine) -> Passes:
+    """Return what tells whether a container passes all filters.
+
+    Keys: ancestor (an image that it stands on), before and since (a container), exited (code),
+    id, name (regular expressions), label (name or name=value), network, status, volume.
+
+    Raises: UnknownFilter, InvalidFilter; ContainerNotFound, ImageNotFound: one is named that does
+        not exist.
+    """
+    _require_known(filters, _CONTAINER)
+    tests = [_CONTAINER[key](values, engine) for key, values in filters.items()]
+    return lambda one: all(test(one) for test in tests)
+
+
+def image_filter(filters: Filters, engine: Engine) -> ImagePasses:
+    """Return what tells whether an image passes all filters but `reference`.
+
+    Keys: before and since (an image), dangling (whether it has no name), label, reference (see
+    `matching`).
+
+    Raises: UnknownFilter, InvalidFilter; ImageNotFound: one is named that does not exist.
+    """
+    _require_known(filters, _IMAGE)
+    tests = [_IMAGE[key](values, engine) for key, values in filters.items()]
+    return lambda one: all(test(one) for test in tests)
+
+
+def matching(references: Iterable[Reference], patterns: list[str]) -> list[Reference]:
+    """Return those names that one of the patterns matches: `busy*`, `*:latest`, `a/*`."""
+    found = [_glob(pattern) for pattern in patterns]
+    return [
+        one
+        for one in references
+        if any(each.fullmatch(one.familiar) or each.fullmatch(one.familiar_name) for each in found)
+    ]
+
+
+def _require_known(filters: Filters, known: Iterable[str]) -> None:
+    for key in filters:
+        if key not in known:
+            raise UnknownFilter(key, known)
+
+
+def _expressions(key: str, values: list[str]) -> list[re.Pattern[str]]:
+    found = []
+    for value in values:
+        try:
+            found.append(re.compile(value))
+        except re.error as error:
+            raise InvalidFilter(key, value, f"no regular expression: {error}") from error
+    return found
+
+
+def _glob(pattern: str) -> re.Pattern[str]:
+    """Read a pattern of Go's path.Match, whose `*` and `?` don't match a slash."""
+    pieces = re.split(r"(\[[^\]]+\]|\\.|[*?])", pattern)
+    try:
+        return re.compile("".join(map(_expression, filter(None, pieces))))
+    except re.error as error:
+        raise InvalidFilter("reference", pattern, "no pattern") from error
+
+
+def _expression(piece: str) -> str:
+    if piece in ("*", "?"):
+        return "[^/]" + piece.strip("?")
+    return piece if piece[0] in "[\\" else re.escape(piece)
+
+
+def _by_id(values: list[str], _engine: Engine) -> Passes:
+    found = _expressions("id", values)
+    return lambda one: any(each.search(one.id) for each in found)
+
+
+def _by_name(values: list[str], _engine: Engine) -> Passes:
+    found = _expressions("name", values)
+    return lambda one: any(each.search(one.name) or each.search(f"/{one.name}") for each in found)
+
+
+def _by_label(values: list[str], _engine: Engine) -> Passes:
+    return lambda one: has_labels(one.record["labels"], values)
+
+
+def has_labels(labels: Mapping[str, str], wanted: list[str]) -> bool:
+    """Tell whether there is each wanted label: `name`, with any value, or `name=value`."""
+    pairs = (text.partition("=") for text in wanted)
+    return all(
+        name in labels and (not equals or labels[name] == value) for name, equals, value in pairs
+    )
+
+
+def _by_status(values: list[str], _engine: Engine) -> Passes:
+    for value in values:
+        if value not in _STATES:
+            raise InvalidFilter("status", value, f"one of {', '.join(_STATES)}")
+    return lambda one: one.status in values
+
+
+def _by_exit_code(values: list[str], _engine: Engine) -> Passes:
+    for value in values:
+        if not value.removeprefix("-").isdigit():
+            raise InvalidFilter("exited", value, "an exit code")
+    codes = {int(value) for value in values}
+    return lambda one: one.status == "exited" and one.state.exit_code in codes
+
+
+def _by_network(values: list[str], _engine: Engine) -> Passes:
+    return lambda one: one.record["options"]["network"] in values
+
+
+def _by_volume(values: list[str], _engine: Engine) -> Passes:
+    wanted = set(values)
+    return lambda one: any(
+        wanted & {mount.get("Name"), mount["Source"], mount["Destination"]}
+        for mount in one.record["mounts"]
+    )
+
+
+def _by_ancestor(values: list[str], engine: Engine) -> Passes:
+    from onggi.image.images import get_image
+
+    ancestors = [get_image(engine.store, value) for value in values]
+
+    def passes(one: Container) -> bool:
+        chain = engine.store.snapshots.load(one.id).chain
+        return any(
+            image.id == one.record["image_id"]
+            or (image.diff_ids and chain[: len(image.diff_ids)] == image.diff_ids)
+            for image in ancestors
+        )
+
+    return passes
+
+
+def _created(values: list[str], engine: Engine) -> list[int]:
+    containers = engine.store.containers
+    return [containers.load(containers.resolve(value))["created_ns"] for value in values]
+
+
+def _before(values: list[str], engine: Engine) -> Passes:
+    moments = _created(values, engine)
+    return lambda one: one.record["created_ns"] < max(moments)
+
+
+def _since(values: list[str], engine: Engine) -> Passes:
+    moments = _created(values, engine)
+    return lambda one: one.record["created_ns"] > min(moments)
+
+
+def _dangling(values: list[str], _engine: Engine) -> ImagePasses:
+    for value in values:
+        if value.lower() not in _TRUTHS:
+            raise InvalidFilter("dangling", value, "true or false")
+    wanted = {_TRUTHS[value.lower()] for value in values}
+    return lambda one: one.dangling in wanted
+
+
+def _image_label(values: list[str], _engine: Engine) -> ImagePasses:
+    return lambda one: has_labels(one.labels, values)
+
+
+def _moments(values: list[str], engine: Engine) -> list[str]:
+    from onggi.image.images import get_image
+
+    return [get_image(engine.store, value).created for value in values]
+
+
+def _image_before(values: list[str], engine: Engine) -> ImagePasses:
+    moments = _moments(values, engine)
+    return lambda one: one.created < max(moments)
+
+
+def _image_since(values: list[str], engine: Engine) -> ImagePasses:
+    moments = _moments(values, engine)
+    return lambda one: one.created > min(moments)
+
+
+def _image_reference(values: list[str], _engine: Engine) -> ImagePasses:
+    return lambda one: bool(matching(one.references, values))
+
+
+_CONTAINER: dict[str, Callable[[list[str], Engine], Passes]] = {
+    "ancestor": _by_ancestor,
+    "before": _before,
+    "exited": _by_exit_code,
+    "id": _by_id,
+    "label": _by_label,
+    "name": _by_name,
+    "network": _by_network,
+    "since": _since,
+    "status": _by_status,
+    "volume": _by_volume,
+}
+_IMAGE: dict[str, Callable[[list[str], Engine], ImagePasses]] = {
+    "before": _image_before,
+    "dangling": _dangling,
+    "label": _image_label,
+    "reference": _image_reference,
+    "since": _image_since,
+}
