@@ -204,3 +204,23 @@ def test_an_image_without_new_layers_is_as_old_as_its_base(yard: Yard) -> None:
     result = yard.build('FROM busybox\nCMD ["x"]\n')
     assert result.image.created == "2024-01-01T00:00:00Z"
     assert yard.build('FROM busybox\nCMD ["x"]\n').image_id == result.image_id
+
+
+def test_builds_at_the_same_moment_end_as_if_alone(yard: Yard) -> None:
+    text = "FROM busybox\nCOPY src /s\nCOPY tool /t\nWORKDIR /w\n"
+    children = []
+    for _ in range(6):
+        child = os.fork()
+        if child == 0:
+            status = 1
+            try:
+                yard.build(text, tags=["same"], args=EPOCH)
+                status = 0
+            finally:
+                os._exit(status)
+        children.append(child)
+    assert [os.waitpid(child, 0)[1] for child in children] == [0] * 6
+    result = yard.build(text, tags=["same"], args=EPOCH)
+    assert yard.whys == []
+    with yard.root(result) as root:
+        assert root.read("/s/a.py") == "a"

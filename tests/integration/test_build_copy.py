@@ -178,7 +178,7 @@ def test_a_step_that_changes_nothing_makes_no_layer(yard: Yard) -> None:
         ("FROM base\nCOPY --from=missing /a /\n", "missing: no such image", 2),
         ("FROM missing\n", "no such image: missing", 1),
         ("FROM base AS x\nFROM base\nCOPY --from=x /none /\n", '"/none": not found', 3),
-        ("FROM base\nWORKDIR /etc/motd\n", "Not a directory", 2),
+        ("FROM base\nWORKDIR /etc/motd\n", "not a directory", 2),
         ("FROM base\nENV x=${y:?needed}\n", "y: needed", 2),
     ],
 )

@@ -126,6 +126,27 @@ class Chroot:
         return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
+class Containers:
+    """Runs commands as an engine does, each in a container."""
+
+    def __init__(self, root: str) -> None:
+        from onggi.engine.building import ContainerExecutor
+        from onggi.engine.engine import Engine
+
+        self.requests: list[RunRequest] = []
+        self._engine = Engine(root)
+        self._executor = ContainerExecutor(self._engine)
+
+    def run(self, request: RunRequest) -> int:
+        """Run a command to its end and pass on what it writes."""
+        self.requests.append(request)
+        return self._executor.run(request)
+
+    def close(self) -> None:
+        """End the engine's launcher."""
+        self._engine.close()
+
+
 def _enter(request: RunRequest) -> None:
     namespace.unshare(namespace.CLONE_NEWNS)
     mount.mount(None, "/", None, mount.MS_REC | mount.MS_PRIVATE)
@@ -168,7 +189,7 @@ class Yard:
         self.context = place / "context"
         self.context.mkdir(parents=True)
         self.store = Store(str(place / "store"), durable=False)
-        self.executor = Chroot()
+        self.executor: Chroot | Containers = Chroot()
         self.events: list[Event] = []
 
     def write(self, files: dict[str, str | bytes]) -> None:
@@ -230,7 +251,13 @@ class Yard:
 
     def close(self) -> None:
         """Give back what the store holds."""
+        if isinstance(self.executor, Containers):
+            self.executor.close()
         self.store.close()
+
+    def use_containers(self) -> None:
+        """Run commands in real containers from now on."""
+        self.executor = Containers(self.store.root)
 
 
 class View:

@@ -7,6 +7,7 @@ import pytest
 
 from onggi.build.progress import (
     Event,
+    Exported,
     Plain,
     Quiet,
     RawJson,
@@ -135,6 +136,14 @@ def test_tty_drops_control_characters() -> None:
     data = b"\x1b[31mred\x1b[0m\x1b[2J\x1b]0;title\x07 tab\there\rover\x08\n"
     lines = drawn([*EVENTS[5:7], at(3, StepOutput(3, 1, data))])
     assert lines[-1] == " => => # over"
+
+
+def test_the_image_is_named_at_the_end() -> None:
+    done = at(7, Exported("sha256:abc", ["docker.io/library/x:1"]))
+    file = io.StringIO()
+    Plain(file)(done)
+    assert file.getvalue() == "\nimage sha256:abc\nnamed docker.io/library/x:1\n"
+    assert drawn([*EVENTS[:2], done])[-2:] == ["image sha256:abc", "named docker.io/library/x:1"]
 
 
 def test_the_reporter_numbers_steps() -> None:

@@ -19,7 +19,7 @@ from onggi.build.bench import Bench
 from onggi.build.cache import BuildCache
 from onggi.build.content import ContentDigests
 from onggi.build.context import Inputs, read_inputs
-from onggi.build.progress import Event, Quiet, Reporter, Warned
+from onggi.build.progress import Event, Exported, Quiet, Reporter, Warned
 from onggi.build.secrets import SecretStore
 from onggi.build.solver import solve
 from onggi.build.sources import Sources
@@ -78,8 +78,10 @@ def build(
     _require_own_platform(options.platform)
     with store.lease():
         inputs = read_inputs(options)
-        image = _build(store, options, inputs, executor, Reporter(show or Quiet()))
+        reporter = Reporter(show or Quiet())
+        image = _build(store, options, inputs, executor, reporter)
         _publish(store, image, references)
+    reporter.tell(Exported(image.id, [str(reference) for reference in references]))
     return BuildResult(image, references)
 
 

@@ -3,7 +3,8 @@
 A path that a Dockerfile names is resolved inside its own root: the context, a stage, a cache. What
 comes from the context or from part of a stage is copied to a private place first, so that
 .dockerignore holds, nothing that a command writes comes back, and no link can be exchanged between
-the check and the mount. A whole stage is mounted as the layers it is.
+the check and the mount. A whole stage is mounted as the layers it is, if the kernel takes any
+number of them (Linux 6.7); else it is copied too.
 """
 
 from __future__ import annotations
@@ -13,9 +14,10 @@ import posixpath
 
 from onggi.build.copying import Attributes, Destination
 from onggi.build.errors import BuildError
+from onggi.build.rootfs import layer_by_layer
 from onggi.build.selection import Selection
 from onggi.linux.fd import Fd
-from onggi.linux.path import Inside
+from onggi.linux.probe import probe_overlay_lowerdir_append
 from onggi.oci.mount import Mount
 
 TYPE_CHECKING = False
@@ -44,7 +46,7 @@ class Mounting:
         self._working_dir = working_dir
         self._places: list[str] = []
         self._snapshots: list[str] = []
-        self._locks: list[Fd] = []
+        self._held: list[Fd] = []
         self.mounts: list[Mount] = []
         self.env: list[str] = []
 
@@ -62,8 +64,8 @@ class Mounting:
             store.workshop.remove(place)
         for key in self._snapshots:
             store.snapshots.remove(key)
-        for lock in self._locks:
-            lock.close()
+        for held in self._held:
+            held.close()
         self._bench.secrets.close()
 
     def add(self, mount: RunMount) -> None:
@@ -116,8 +118,9 @@ class Mounting:
 
     def _bind(self, mount: RunMount) -> None:
         stack = self._bench.stack(mount.source_stage)
-        if stack is not None and posixpath.normpath(f"/{mount.source}") in ("/", "//"):
-            overlay = self._whole(stack.chain, mount.read_only)
+        whole = posixpath.normpath(f"/{mount.source}") in ("/", "//")
+        if stack is not None and whole and probe_overlay_lowerdir_append():
+            overlay = layer_by_layer(self._whole(stack.chain, mount.read_only))
             self._attach(mount, overlay.type, overlay.source, overlay.options)
             return
         selection = Selection(self._bench, stack, [mount.source])
@@ -149,17 +152,22 @@ class Mounting:
         return f"{place}/source"
 
     def _cache(self, mount: RunMount) -> str:
-        """Return the directory of a cache, made and filled if it is new, locked if so asked."""
+        """Return the directory of a cache, made and filled if it is new, locked if so asked.
+
+        `source` says what of `from` it begins as. Without `from` it only makes the cache another
+        one: it is never a path through a cache, which other commands may be filling with links.
+        """
         from onggi.build.cache_mounts import take_cache
 
-        root = self._bench.cache.mounts()
         identity = mount.id or posixpath.normpath(mount.target)
-        path, is_new, lock = take_cache(root, identity, mount.sharing)
-        self._locks.append(lock)
-        with Fd(os.open(path, _DIRECTORY)) as directory:
-            if is_new:
+        path, is_new, lock = take_cache(
+            self._bench.cache.mounts(), f"{identity}\0{mount.source}", mount.sharing
+        )
+        self._held.append(lock)
+        if is_new:
+            with Fd(os.open(path, _DIRECTORY)) as directory:
                 self._fill(mount, directory)
-            return f"{path}{self._inside(directory, mount)}"
+        return path
 
     def _fill(self, mount: RunMount, directory: Fd) -> None:
         os.fchmod(directory.fileno(), 0o755 if mount.mode is None else mount.mode)
@@ -171,13 +179,3 @@ class Mounting:
         destination = Destination(directory.fileno(), Attributes())
         for choice in selection.choices():
             destination.copy(selection.tree, choice.found, "/", selection.skipper(choice.found))
-
-    def _inside(self, directory: Fd, mount: RunMount) -> str:
-        """Resolve `source` inside a cache that was not filled from anywhere."""
-        source = posixpath.normpath(f"/{mount.source}").lstrip("/")
-        if not source or source == "." or mount.source_stage:
-            return ""
-        with Fd(Inside(directory.fileno()).make_directories(source)) as place:
-            real = os.readlink(f"/proc/self/fd/{place.fileno()}")
-            root = os.readlink(f"/proc/self/fd/{directory.fileno()}")
-        return real.removeprefix(root)

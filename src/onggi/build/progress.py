@@ -110,6 +110,21 @@ class Warned(Event):
         self.text = text
 
 
+class Exported(Event):
+    """The image is in the store, under these names."""
+
+    __slots__ = ("image_id", "names")
+
+    def __init__(self, image_id: str, names: list[str]) -> None:
+        super().__init__()
+        self.image_id = image_id
+        self.names = names
+
+    def lines(self) -> list[str]:
+        """Say it to people."""
+        return [f"image {self.image_id}", *(f"named {name}" for name in self.names)]
+
+
 def make_renderer(kind: str, file: TextIO) -> Renderer:
     """Make what `--progress` names: auto, plain, tty, quiet or rawjson.
 
@@ -150,6 +165,8 @@ class Plain:
     def __call__(self, event: Event) -> None:
         if isinstance(event, Warned):
             self._file.write(f"warning: {event.text}\n")
+        elif isinstance(event, Exported):
+            self._file.write("".join(f"{line}\n" for line in ["", *event.lines()]))
         elif isinstance(event, StepEvent):
             self._step(event)
 

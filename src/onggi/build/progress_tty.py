@@ -10,6 +10,7 @@ import os
 
 from onggi.build.progress import (
     Event,
+    Exported,
     StepCached,
     StepDone,
     StepFailed,
@@ -58,6 +59,8 @@ class TtyRenderer:
         self._begun: float | None = None
         self._next = 0.0
         self._now = 0.0
+        self._last: list[str] = []
+        self._closed = False
 
     def __call__(self, event: Event) -> None:
         """Take an event in; draw unless something was drawn just now."""
@@ -67,6 +70,8 @@ class TtyRenderer:
         if isinstance(event, Warned):
             self._erase()
             self._file.write(f"warning: {event.text}\n")
+        elif isinstance(event, Exported):
+            self._last = event.lines()
         else:
             self._take(event)
         if event.moment >= self._next:
@@ -100,8 +105,13 @@ class TtyRenderer:
         step.lines = [*step.lines, *map(_printable, lines)][-_OUTPUT_LINES:]
 
     def close(self) -> None:
-        """Draw the last state and leave it there."""
+        """Draw the last state and leave it there; closing twice is fine."""
+        if self._closed:
+            return
+        self._closed = True
         self._draw()
+        self._file.write("".join(f"{line}\n" for line in self._last))
+        self._file.flush()
 
     def _erase(self) -> None:
         if self._drawn:

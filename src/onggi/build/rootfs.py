@@ -45,6 +45,25 @@ def open_root(mounts: list[Mount], workshop: Workshop) -> Fd:
         return _by_place(mounts[0], workshop)
 
 
+def layer_by_layer(overlay: Mount) -> Mount:
+    """Return the mount with each layer in an option of its own, as fsconfig(2) takes them all.
+
+    Since: Linux 6.7, see above; `linux.probe.probe_overlay_lowerdir_append` tells.
+    """
+    from onggi.oci.mount import Mount as NewMount
+
+    options: list[str] = []
+    for option in overlay.options:
+        key, equals, value = option.partition("=")
+        if key == "lowerdir":
+            options += [f"lowerdir+={_plain(layer)}" for layer in _split(value)]
+        else:
+            options.append(f"{key}{equals}{_plain(value)}")
+    return NewMount(
+        type=overlay.type, source=overlay.source, target=overlay.target, options=tuple(options)
+    )
+
+
 def _detached(values: list[tuple[str, str]]) -> Fd:
     with Fd(mount.fsopen("overlay")) as context:
         try:

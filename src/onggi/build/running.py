@@ -91,7 +91,7 @@ class RunStep:
             },
             settings={
                 "SOURCE_DATE_EPOCH": self._bench.epoch_text(),
-                "exec form": str(self._what.is_exec),
+                "command": self._argv,
                 "mounts": [mount.key() for mount in self._mounts],
                 "network": self._network(),
                 "user": state.user,

@@ -6,6 +6,8 @@ layer (COPY, ADD, RUN, WORKDIR), which are the steps that are looked up, counted
 
 from __future__ import annotations
 
+import os
+
 from onggi.build.configuring import configure, working_dir
 from onggi.build.errors import BuildError, DockerfileError, SyntaxProblem
 from onggi.build.instructions import Arg, Instruction, Maintainer, Run, Transfer, Workdir
@@ -87,8 +89,12 @@ class _StageSolver:
                 raise self._located(DockerfileError(str(problem)), instruction) from None
             except BuildError as error:
                 raise self._located(error, instruction) from error.__cause__
-            except (OnggiError, OSError) as error:
-                raise self._located(BuildError(str(error)), instruction) from error
+            except OnggiError as error:
+                raise self._located(
+                    BuildError(error.message, hint=error.hint), instruction
+                ) from error
+            except OSError as error:
+                raise self._located(BuildError(_in_words(error)), instruction) from error
         return self._state
 
     def _base_name(self) -> str:
@@ -201,4 +207,10 @@ def _makes_layer(instruction: Instruction) -> bool:
 
 
 def _said(error: BaseException) -> str:
-    return str(error) or type(error).__name__
+    return _in_words(error) if isinstance(error, OSError) else str(error) or type(error).__name__
+
+
+def _in_words(error: OSError) -> str:
+    """Say what the kernel said, and of what."""
+    place = os.fsdecode(error.filename) if isinstance(error.filename, str | bytes) else ""
+    return ": ".join(filter(None, (place, (error.strerror or str(error)).lower())))

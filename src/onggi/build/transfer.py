@@ -108,6 +108,7 @@ class TransferStep:
             () if self._independent else self._state.chain,
             settings={
                 "destination": self._destination,
+                "sources": list(self._what.sources),
                 "SOURCE_DATE_EPOCH": self._bench.epoch_text(),
             },
             files=self._files(),
