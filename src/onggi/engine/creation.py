@@ -81,7 +81,8 @@ def root_directory(store: Store) -> str:
     One serves all: each mounts in a mount namespace of its own, where nobody else sees it.
     """
     path = f"{store.run}/root"
-    os.makedirs(path, 0o700, exist_ok=True)
+    # Root of a user namespace, who cannot reach it by its path, must be able to stand in it.
+    os.makedirs(path, 0o755, exist_ok=True)
     return path
 
 

@@ -34,11 +34,16 @@ class VolumeMount:
         self.name = name
         self.options = options
 
-    def to_oci(self) -> dict[str, Any]:
-        """Return the specification's mount."""
+    def to_oci(self, *, mapped: bool = False) -> dict[str, Any]:
+        """Return the specification's mount.
+
+        A volume belongs to containers, so in a user namespace (`mapped`) its files belong to the
+        users inside; a directory of the host keeps its owners.
+        """
         propagation = [word for word in self.options if word in _PROPAGATION] or ["rprivate"]
         mode = ["ro"] if "ro" in self.options else []
-        options = ["rbind", *propagation, *mode]
+        idmap = ["idmap"] if mapped and self.kind == "volume" else []
+        options = ["rbind", *propagation, *mode, *idmap]
         return {
             "destination": self.target,
             "type": "bind",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 
-from onggi.linux import channel, namespace
+from onggi.linux import channel, namespace, process
 from onggi.runtime import failure, start
 from onggi.runtime.plan import process as plans
 from onggi.runtime.start import Started
@@ -81,13 +81,14 @@ class EntryPlan:
 def plan_entry(entry: Entry, program: bytes) -> EntryPlan:
     """Plan an entry; `program` is the compiled filter. Pure."""
     later = tuple(kind for kind in entry.kinds if kind != "pid")
-    terminal: list[Step] = [devices.OpenTerminal()] if entry.process.get("terminal") else []
+    uid = entry.process.get("user", {}).get("uid", 0)
+    terminal: list[Step] = [devices.OpenTerminal(uid)] if entry.process.get("terminal") else []
     joins: list[Step] = [cgroups.JoinCgroup(path) for path in entry.cgroups]
     now: list[Step] = [namespaces.EnterNamespaces(("pid",))] if "pid" in entry.kinds else []
     enter: Step = namespaces.EnterNamespaces(later)
     return EntryPlan(
         outside=[namespaces.HoldProcess(entry.pid, entry.start_ticks), *now],
-        child=[*joins, *plans.plan_before_pivot(entry.process), enter, *terminal],
+        child=[*joins, *plans.plan_bounds(entry.process), enter, *terminal],
         program=plans.plan_identity(
             entry.process,
             program=program,
@@ -153,6 +154,7 @@ def _become(
     plan: EntryPlan, standard_fds: tuple[int, int, int], context: Context, *, terminal: bool
 ) -> None:
     def steps() -> None:
+        process.set_pdeathsig(start.SIGKILL)
         if not terminal:
             start.take_streams(standard_fds)
         failure.apply_steps("container", plan.child, context)

@@ -100,7 +100,7 @@ def _start(plan: Plan, watch: Watch) -> tuple[stdio.HostEnds, int]:
         started = start.start(plan, (null, null, null))
         os.close(null)
         return stdio.terminal_ends(started.terminal_fd), started.pid
-    stdio.make(watch.run_directory, interactive=watch.interactive)
+    stdio.make(watch.run_directory, plan.owner, interactive=watch.interactive)
     inside = stdio.open_inside(watch.run_directory, interactive=watch.interactive)
     ends = stdio.open_outside(watch.run_directory, interactive=watch.interactive)
     pid = start.start(plan, inside).pid

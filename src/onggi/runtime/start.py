@@ -21,7 +21,7 @@ import _signal  # type: ignore[import-not-found]  # `signal` costs 6 ms, and thi
 import os
 
 from onggi.linux import channel, namespace, process
-from onggi.runtime import failure
+from onggi.runtime import failure, mapped
 from onggi.runtime.steps import namespaces
 from onggi.runtime.steps.base import Context
 from onggi.runtime.stub import stub
@@ -97,6 +97,11 @@ def _fork(plan: Plan, standard_fds: tuple[int, int, int], theirs: int, ours: int
     context = Context()
     context.report_fd = theirs
     context.stub_fd = stub.sealed()
+    if plan.user_map is not None:
+        try:
+            return mapped.fork(plan, ours, context, lambda: become(plan, standard_fds, context))
+        finally:
+            os.close(context.stub_fd)
     own = [os.open(f"/proc/self/ns/{kind}", os.O_RDONLY | os.O_CLOEXEC) for kind in plan.children]
     try:
         if plan.children:
@@ -165,6 +170,7 @@ def become(plan: Plan, standard_fds: tuple[int, int, int], context: Context) -> 
     def steps() -> None:
         if channel.receive(context.report_fd)[0] != b"go":
             os._exit(1)  # whoever started this is gone, and with it the reason to go on
+        process.set_pdeathsig(SIGKILL)
         if not plan.terminal:
             take_streams(standard_fds)
         failure.apply_steps("container", plan.container, context)
@@ -175,13 +181,12 @@ def become(plan: Plan, standard_fds: tuple[int, int, int], context: Context) -> 
 def confined(enter: Callable[[], None], program: list[Step], context: Context) -> NoReturn:
     """Call `enter`, apply the steps of `program`, and so become it; report what fails, and end.
 
-    Until it is the user's program this process cannot be traced or read by anybody inside, and it
-    ends with the process that forked it.
+    Until it is the user's program this process cannot be traced or read by anybody inside. If
+    `enter` ties it to its parent (pdeathsig), that ends here.
     """
     report_fd = context.report_fd
     try:
         process.set_dumpable(False)
-        process.set_pdeathsig(SIGKILL)
         restore_signals()
         enter()
         *before, execute = program

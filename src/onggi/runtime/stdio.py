@@ -34,10 +34,14 @@ class HostEnds:
                 setattr(self, name, -1)
 
 
-def make(directory: str, *, interactive: bool) -> None:
-    """Make the named pipes in `directory`."""
+def make(directory: str, owner: tuple[int, int], *, interactive: bool) -> None:
+    """Make the named pipes in `directory`.
+
+    They belong to `owner`, user and group, so that the program may open /dev/stdout again.
+    """
     for name in NAMES if interactive else NAMES[1:]:
         os.mkfifo(f"{directory}/{name}", 0o600)
+        os.chown(f"{directory}/{name}", *owner)
 
 
 def open_inside(directory: str, *, interactive: bool) -> tuple[int, int, int]:

@@ -39,6 +39,20 @@ class UserMap:
         self.uids = uids
         self.gids = gids
 
+    def outside(self, uid: int, gid: int) -> tuple[int, int]:
+        """Return the host's IDs of a user and group of the inside.
+
+        What is no ID of the inside is returned as it is: it was translated before.
+        """
+        return _outside(uid, self.uids), _outside(gid, self.gids)
+
+
+def _outside(identifier: int, lines: tuple[tuple[int, int, int], ...]) -> int:
+    for inside, outside, count in lines:
+        if inside <= identifier < inside + count:
+            return outside + identifier - inside
+    return identifier
+
 
 class Plan:
     """The steps that make a container, by who takes them and when.
@@ -49,6 +63,7 @@ class Plan:
     container: by the first process, in its namespaces.
     program: its last steps, after which it is the user's program.
     cgroups: the container's own cgroup directories, for whoever measures or removes them.
+    owner: the host's user and group IDs of the program, to whom its streams belong.
     """
 
     __slots__ = (
@@ -57,6 +72,7 @@ class Plan:
         "container",
         "host",
         "identifier",
+        "owner",
         "place",
         "program",
         "terminal",
@@ -74,6 +90,7 @@ class Plan:
         container: list[Step],
         program: list[Step],
         cgroups: tuple[str, ...],
+        owner: tuple[int, int],
         terminal: bool,
         user_map: UserMap | None,
         warnings: tuple[str, ...] = (),
@@ -85,6 +102,7 @@ class Plan:
         self.container = container
         self.program = program
         self.cgroups = cgroups
+        self.owner = owner
         self.terminal = terminal
         self.user_map = user_map
         self.warnings = warnings
@@ -121,23 +139,29 @@ def plan_container(
     return Plan(
         identifier=identifier,
         host=controlled.host,
-        place=controlled.place,
+        place=[*controlled.place, *process.plan_bounds(spec)],
         children=tuple(kind for kind in ("pid", "time") if kind in fresh),
         container=[
             *_plan_namespaces(fresh, joined, linux),
             *_plan_names(config, fresh),
             *_plan_tree(config, rootfs, host, fresh),
-            *process.plan_before_pivot(spec),
             mount_steps.PivotRoot(),
         ],
         program=process.plan_identity(
             spec, program=program, program_flags=program_flags, keyring=identifier, init=init
         ),
         cgroups=controlled.paths,
+        owner=_owner(spec, user_map),
         terminal=bool(spec.get("terminal")),
         user_map=user_map,
         warnings=controlled.warnings,
     )
+
+
+def _owner(spec: dict[str, Any], user_map: UserMap | None) -> tuple[int, int]:
+    user = spec.get("user", {})
+    uid, gid = user.get("uid", 0), user.get("gid", 0)
+    return user_map.outside(uid, gid) if user_map is not None else (uid, gid)
 
 
 def _namespaces(entries: list[dict[str, str]]) -> tuple[tuple[str, ...], dict[str, str]]:
@@ -207,7 +231,7 @@ def _plan_tree(
         *mounts.plan_hidden(config),
     ]
     if config["process"].get("terminal"):
-        steps += [devices.OpenTerminal(), devices.BindConsole()]
+        steps += [devices.OpenTerminal(config["process"].get("user", {}).get("uid", 0)), devices.BindConsole()]
     cwd = config["process"].get("cwd", "/")
     if cwd != "/":
         steps.append(mount_steps.MakeDirectory(cwd))

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from onggi.runtime.steps.base import Step
 
 
-def plan_before_pivot(spec: dict[str, Any]) -> list[Step]:
-    """Return what must be done while the host's /proc is still in reach and all rights are held."""
+def plan_bounds(spec: dict[str, Any]) -> list[Step]:
+    """Return what the host sets on the process, which may lack the right: score and limits."""
     steps: list[Step] = []
     if spec.get("oomScoreAdj") is not None:
         steps.append(process.SetOomScore(spec["oomScoreAdj"]))

@@ -94,7 +94,10 @@ class OpenTerminal(Step):
     reached through the master alone, by no name that an image could choose (CVE-2025-52565).
     """
 
-    __slots__ = ()
+    __slots__ = ("uid",)
+
+    def __init__(self, uid: int) -> None:
+        self.uid = uid  # of the program, to whom the terminal belongs
 
     def apply(self, context: Context) -> None:
         devpts = context.inside().open("/dev/pts", O_PATH | os.O_DIRECTORY)
@@ -102,6 +105,7 @@ class OpenTerminal(Step):
             master, context.terminal_fd = terminal.open_pty(devpts)
         finally:
             os.close(devpts)
+        os.fchown(context.terminal_fd, self.uid, -1)  # the group, tty, is a mount option
         channel.send(context.report_fd, b"terminal", (master,))
         os.close(master)
 

@@ -34,12 +34,20 @@ class MountOverlay(Step):
         self.options = options  # as mount(2) takes them: lowerdir=…, upperdir=…, workdir=…
 
     def apply(self, context: Context) -> None:
+        if "" in context.trees:  # the host's side mounted it: see runtime/mapped.py
+            self._attach_here(context)
+            return
         data = ",".join(self._own())
         if len(os.fsencode(data)) <= _PAGE:
             mount.mount("overlay", self.target, "overlay", self._flags(), data)
         else:
             self._mount_by_parts()
         context.root_fd = os.open(self.target, O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+
+    def _attach_here(self, context: Context) -> None:
+        context.root_fd = context.trees[""]
+        flags = mount.MOVE_MOUNT_F_EMPTY_PATH
+        mount.move_mount(context.root_fd, "", AT_FDCWD, ".", flags)
 
     def _own(self) -> list[str]:
         return [word for word in self.options if word != "ro"]
@@ -176,13 +184,25 @@ class BindMount(Step):
         finally:
             os.close(tree)
 
-    def open_tree(self) -> int:
-        """Return a detached copy of the source's mount, with the attributes that were asked for."""
+    def open_tree(self, userns_fd: int = -1) -> int:
+        """Return a detached copy of the source's mount, with the attributes that were asked for.
+
+        Args: userns_fd: the container's user namespace, by which owners are translated where the
+            options say `idmap`.
+        """
         depth = mount.AT_RECURSIVE if "rbind" in self.options else 0
         flags = mount.OPEN_TREE_CLONE | mount.OPEN_TREE_CLOEXEC | depth
         tree = mount.open_tree(AT_FDCWD, self.source, flags)
         try:
             self._set_attributes(tree)
+            if userns_fd >= 0 and "idmap" in self.options:
+                mount.mount_setattr(
+                    tree,
+                    "",
+                    mount.AT_EMPTY_PATH,
+                    attr_set=mount.MOUNT_ATTR_IDMAP,
+                    userns_fd=userns_fd,
+                )
         except OSError:
             os.close(tree)
             raise

@@ -71,7 +71,7 @@ class SetLimit(Step):
         self.hard = hard
 
     def apply(self, context: Context) -> None:
-        process.setrlimit(process.RLIMITS[self.name], self.soft, self.hard)
+        process.setrlimit(process.RLIMITS[self.name], self.soft, self.hard, context.pid)
 
     def describe(self) -> str:
         return f"limit {self.name} to {_limit(self.soft)} (hard {_limit(self.hard)})"

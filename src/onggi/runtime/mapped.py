@@ -1,0 +1,243 @@
+"""Containers in a user namespace: who maps, who opens, and who becomes the first process.
+
+Root of a user namespace may do much inside, and nothing outside: it cannot even walk to the store.
+So whatever lies on the host is opened by the host's side and handed in as a detached mount, with
+owners translated where the specification says so (idmapped mounts); and the file systems of the
+namespace are mounted by a process that is born in it.
+
+    host's side                       envoy                         first process
+    ───────────                       ─────                         ─────────────
+    forks the envoy ────────────────▶ unshares the user namespace
+    ◀────────────────────── "map"
+    writes uid_map and gid_map
+    opens the root and the binds
+    "tree" + fd, …, "mapped" ───────▶ becomes root of it, unshares
+                                      PID and time, forks ─────────▶ waits for "go"
+    ◀────────────────────── "pid"     and ends
+    reaps the envoy, goes on as in start.py
+
+The PID namespace must belong to the user namespace, or no procfs of it could be mounted inside;
+therefore the envoy. The host's side is a subreaper, so that the first process becomes its child.
+
+Since: Linux 5.19 for overlayfs on idmapped layers, commit f2b0d1ad4a3f ("ovl: handle idmappings for
+layer fileattr{g,s}et()") and its series.
+Source: user_namespaces(7); mount_setattr(2), "ID-mapped mounts".
+"""
+
+from __future__ import annotations
+
+import os
+
+from onggi.linux import channel, mount, namespace, process
+from onggi.linux.path import AT_FDCWD
+from onggi.runtime import failure
+from onggi.runtime.steps import mounts, namespaces
+from onggi.runtime.steps.base import Context
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import NoReturn
+
+    from onggi.runtime.plan.container import Plan, UserMap
+
+ROOT = ""  # the name of the root's tree among the trees
+_CLONE = mount.OPEN_TREE_CLONE | mount.OPEN_TREE_CLOEXEC
+
+
+def fork(plan: Plan, ours: int, context: Context, become: Callable[[], NoReturn]) -> int:
+    """Fork the first process into a new user namespace; return its PID out here.
+
+    Args: ours: the host's end of the channel; `context.report_fd` is the other. become: what the
+        first process does; it finds the trees in the context.
+    """
+    if plan.user_map is None:
+        raise ValueError("the plan has no user namespace")
+    process.set_child_subreaper(True)
+    envoy = os.fork()
+    if envoy == 0:
+        os.close(ours)
+        _be_envoy(plan, context, become)
+    try:
+        _expect(ours, b"map")
+        _map(envoy, plan.user_map)
+        _send_trees(plan, plan.user_map, envoy, ours)
+        pid = int(_expect(ours, b"pid").decode())
+    except BaseException:
+        _end(envoy)
+        raise
+    os.waitpid(envoy, 0)
+    return pid
+
+
+def _be_envoy(plan: Plan, context: Context, become: Callable[[], NoReturn]) -> NoReturn:
+    try:
+        process.set_pdeathsig(9)
+        # The working directory is carried into the new mount namespace; a path to it is not needed.
+        os.chdir(_root_step(plan).target)
+        namespace.unshare(namespace.CLONE_NEWUSER)
+        channel.send(context.report_fd, b"map")
+        _receive_trees(context)
+        os.setresgid(0, 0, 0)
+        os.setgroups(())
+        os.setresuid(0, 0, 0)
+        namespace.unshare(namespaces.flags(plan.children))
+        pid = os.fork()
+        if pid == 0:
+            become()
+        channel.send(context.report_fd, b"pid" + str(pid).encode())
+    except BaseException as error:  # whatever it is, the other end must hear of it
+        channel.send(context.report_fd, failure.from_error("container", None, error).encode())
+    finally:
+        os._exit(0)
+
+
+def _receive_trees(context: Context) -> None:
+    while True:
+        message, fds = channel.receive(context.report_fd)
+        if message == b"mapped":
+            return
+        if not message:
+            os._exit(1)  # whoever started this is gone, and with it the reason to go on
+        (context.trees[os.fsdecode(message[1:])],) = fds
+
+
+def _expect(ours: int, kind: bytes) -> bytes:
+    """Wait for a message of this kind and return what follows the word."""
+    message = channel.receive(ours)[0]
+    if message.startswith(kind):
+        return message[len(kind) :]
+    raise failure.decode(message) or failure.died(0)
+
+
+def _end(envoy: int) -> None:
+    try:
+        os.kill(envoy, 9)
+        os.waitpid(envoy, 0)
+    except (ProcessLookupError, ChildProcessError):
+        pass  # it ended by itself
+
+
+def _map(pid: int, user_map: UserMap) -> None:
+    for file, lines in (("uid_map", user_map.uids), ("gid_map", user_map.gids)):
+        text = "".join(f"{inside} {outside} {count}\n" for inside, outside, count in lines)
+        fd = os.open(f"/proc/{pid}/{file}", os.O_WRONLY | os.O_CLOEXEC)
+        try:
+            os.write(fd, text.encode())  # in one write, as the kernel demands
+        finally:
+            os.close(fd)
+
+
+def _send_trees(plan: Plan, user_map: UserMap, envoy: int, ours: int) -> None:
+    """Open everything of the host that the container is to see, and hand it over."""
+    userns_fd = os.open(f"/proc/{envoy}/ns/user", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        own_upper(_root_step(plan), user_map)
+        _hand_over(ours, ROOT, open_root(_root_step(plan), userns_fd))
+        for step in plan.container:
+            if isinstance(step, mounts.BindMount):
+                try:
+                    tree = step.open_tree(userns_fd)
+                except OSError as error:
+                    raise failure.from_error("host", step, error) from error
+                _hand_over(ours, step.source, tree)
+    finally:
+        os.close(userns_fd)
+    channel.send(ours, b"mapped")
+
+
+def _hand_over(ours: int, name: str, tree: int) -> None:
+    try:
+        channel.send(ours, b"T" + os.fsencode(name), (tree,))
+    finally:
+        os.close(tree)
+
+
+def _root_step(plan: Plan) -> mounts.MountOverlay:
+    for step in plan.container:
+        if isinstance(step, mounts.MountOverlay):
+            return step
+    raise failure.StartFailed("host", 0, "", "", "a user namespace needs layers for its root")
+
+
+def open_root(step: mounts.MountOverlay, userns_fd: int) -> int:
+    """Return the root as a detached mount whose layers are seen with the namespace's owners.
+
+    Every layer must be attached somewhere while overlayfs takes hold of it, so a child does this in
+    a mount namespace that ends with it.
+    """
+    ours, theirs = channel.pair()
+    pid = os.fork()
+    if pid == 0:
+        os.close(ours)
+        _mount_root(step, userns_fd, theirs)
+    os.close(theirs)
+    try:
+        message, fds = channel.receive(ours)
+    finally:
+        os.close(ours)
+        os.waitpid(pid, 0)
+    if message == b"root":
+        return fds[0]
+    raise failure.decode(message) or failure.died(0)
+
+
+def _mount_root(step: mounts.MountOverlay, userns_fd: int, theirs: int) -> NoReturn:
+    try:
+        namespace.unshare(namespace.CLONE_NEWNS)
+        mount.mount("", "/", "", mount.MS_REC | mount.MS_PRIVATE, "")
+        mount.mount("tmpfs", step.target, "tmpfs", 0, "mode=700")
+        os.chdir(step.target)
+        mount.mount("overlay", _place("root"), "overlay", 0, _attach_layers(step, userns_fd))
+        tree = mount.open_tree(AT_FDCWD, "root", _CLONE)
+        channel.send(theirs, b"root", (tree,))
+    except BaseException as error:  # whatever it is, the other end must hear of it
+        channel.send(theirs, failure.from_error("host", step, error).encode())
+    finally:
+        os._exit(0)
+
+
+def _attach_layers(step: mounts.MountOverlay, userns_fd: int) -> str:
+    """Attach each layer, idmapped, to a directory here; return the options that name them.
+
+    The writable directory is taken as it is: overlayfs writes there with the rights of its mounter,
+    the host's root, whom an idmapped mount of it would not know. So what a container writes
+    belongs to the host's side of its mapping, on the disk as well.
+    """
+    names = [
+        _attach_mapped(layer, str(number), userns_fd) for number, layer in enumerate(step.layers())
+    ]
+    kept = [word for word in step.options if word != "ro" and not word.startswith("lowerdir=")]
+    return ",".join(["lowerdir=" + ":".join(names), *kept])
+
+
+def own_upper(step: mounts.MountOverlay, user_map: UserMap) -> None:
+    """Give the root of the writable directory, which the container's root shows, its owner."""
+    for option in step.options:
+        key, _, value = option.partition("=")
+        if key == "upperdir":
+            upper = mounts.split_layers(value)[0]
+            status = os.stat(upper)
+            os.chown(upper, *user_map.outside(status.st_uid, status.st_gid))
+
+
+def _attach_mapped(source: str, name: str, userns_fd: int) -> str:
+    tree = mount.open_tree(AT_FDCWD, source, _CLONE)
+    try:
+        mount.mount_setattr(
+            tree,
+            "",
+            mount.AT_EMPTY_PATH,
+            attr_set=mount.MOUNT_ATTR_IDMAP,
+            userns_fd=userns_fd,
+        )
+        flags = mount.MOVE_MOUNT_F_EMPTY_PATH
+        mount.move_mount(tree, "", AT_FDCWD, _place(name), flags)
+    finally:
+        os.close(tree)
+    return name
+
+
+def _place(name: str) -> str:
+    os.mkdir(name, 0o755)
+    return name
