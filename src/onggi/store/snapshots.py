@@ -356,9 +356,10 @@ def _forget_volatile(work: str) -> None:
     It stands for "this may lack what was not synced": true after a crash of the machine, and then
     the container is gone anyway. Source: overlayfs.rst, "Volatile mount".
     """
-    unlink_if_exists(f"{work}/work/incompat/volatile/dirty")
-    for path in ("work/incompat/volatile", "work/incompat"):
-        _rmdir_if_empty(f"{work}/{path}")
+    overlayfs_own = f"{work}/work"
+    unlink_if_exists(f"{overlayfs_own}/incompat/volatile/dirty")
+    for path in ("incompat/volatile", "incompat"):
+        _rmdir_if_empty(f"{overlayfs_own}/{path}")
 
 
 def _rmdir_if_empty(path: str) -> None:
