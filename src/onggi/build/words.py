@@ -10,6 +10,7 @@ Source: buildkit, frontend/dockerfile/parser/{split_command,line_parsers}.go.
 from __future__ import annotations
 
 from onggi.build.errors import SyntaxProblem
+from onggi.oci import jsontext
 
 _BLANKS = "\t\v\f\r "
 
@@ -88,10 +89,8 @@ def json_words(text: str) -> list[str] | None:
     text = text.lstrip()
     if not text.startswith("["):
         return None
-    import json
-
     try:
-        values = json.loads(text)
+        values = jsontext.loads(text)
     except (ValueError, RecursionError):
         return None
     if not all(isinstance(value, str) for value in values):
