@@ -19,13 +19,14 @@ class Invocation:
     A context manager, which closes the engine if one was opened.
     """
 
-    __slots__ = ("_engine", "debug", "root", "spelled")
+    __slots__ = ("_ahead_fd", "_engine", "debug", "root", "spelled")
 
     def __init__(self, *, root: str | None, debug: bool, spelled: str = "onggi") -> None:
         self.root = root
         self.debug = debug
         self.spelled = spelled
         self._engine: Engine | None = None
+        self._ahead_fd = -1
 
     @property
     def engine(self) -> Engine:
@@ -34,8 +35,14 @@ class Invocation:
             import onggi
 
             # A command has one thread, so it may fork by itself.
-            self._engine = onggi.Engine(self.root, direct=True)
+            self._engine = onggi.Engine(self.root, direct=True, ahead_fd=self._ahead_fd)
         return self._engine
+
+    def look_ahead(self) -> None:
+        """Say before anything else that a container will be started; it then starts sooner."""
+        from onggi.runtime.ahead import fork_ahead
+
+        self._ahead_fd = fork_ahead()
 
     def __enter__(self) -> Self:
         return self

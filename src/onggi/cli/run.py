@@ -119,6 +119,7 @@ def execute(given: Given, invocation: Invocation) -> int:
     cidfile = given.text("cidfile")
     if cidfile:
         _refuse_existing(cidfile)
+    invocation.look_ahead()
     if options.detach:
         container = invocation.engine.containers.run(options).container
         _announce(container, cidfile)

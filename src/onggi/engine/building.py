@@ -11,7 +11,7 @@ import os
 from onggi.engine import creation
 from onggi.engine.users import read_accounts
 from onggi.errors import Internal
-from onggi.runtime import capabilities, frames, launch, spec
+from onggi.runtime import capabilities, frames, rundir, spec
 from onggi.runtime.order import Order, Watch
 from onggi.runtime.steps.mounts import split_layers
 
@@ -42,7 +42,7 @@ class ContainerExecutor:
         identifier = os.urandom(32).hex()
         run_directory = creation.run_directory(self._engine.store, identifier)
         directory = self._engine.store.workshop.new_directory()
-        lock_fd = launch.lock(run_directory)
+        lock_fd = rundir.lock(run_directory)
         try:
             watch = Watch(directory=directory, run_directory=run_directory, tied=True)
             channel = self._engine.launch(self._order(request, identifier, watch), lock_fd)

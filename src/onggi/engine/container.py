@@ -10,7 +10,7 @@ from onggi.engine.attach import Session
 from onggi.engine.options import Exit
 from onggi.errors import Conflict
 from onggi.linux import process
-from onggi.runtime import host, launch, state
+from onggi.runtime import rundir, state
 from onggi.runtime.order import Order, Watch
 
 TYPE_CHECKING = False
@@ -81,7 +81,7 @@ class Container:
 
         Raises: Conflict: it runs; StartFailed: it could not be started, and nothing is left.
         """
-        lock_fd = launch.lock(creation.run_directory(self._store, self.id))
+        lock_fd = rundir.lock(creation.run_directory(self._store, self.id))
         return self.start_locked(lock_fd, streams)
 
     def start_locked(self, lock_fd: int, streams: Streams | None) -> Session:
@@ -138,7 +138,7 @@ class Container:
 
     def wait(self) -> Exit:
         """Wait until it does not run any more, and tell how it ended."""
-        path = f"{creation.run_directory(self._store, self.id)}/{launch.LOCK}"
+        path = f"{creation.run_directory(self._store, self.id)}/{rundir.LOCK}"
         try:
             fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         except FileNotFoundError:
@@ -254,6 +254,7 @@ class Container:
     def stats(self) -> Usage:
         """Measure what it uses. Raises: Conflict: it does not run."""
         from onggi.resources.measure import measure
+        from onggi.runtime import host
 
         current = self.state
         if not current.is_alive():

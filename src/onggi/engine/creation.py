@@ -11,7 +11,7 @@ from onggi.errors import AlreadyExists
 from onggi.image.images import get_image
 from onggi.linux import cgroup
 from onggi.oci.mount import Mount
-from onggi.runtime import launch, monitor
+from onggi.runtime import rundir
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def create(store: Store, options: ContainerOptions) -> tuple[str, int]:
     """
     image = get_image(store, options.image)
     identifier = os.urandom(32).hex()
-    lock_fd = launch.lock(run_directory(store, identifier))
+    lock_fd = rundir.lock(run_directory(store, identifier))
     try:
         record = _prepare(store, options, image, identifier)
         _record(store, options, identifier, record)
@@ -66,7 +66,7 @@ def describe(store: Store, options: ContainerOptions) -> tuple[dict[str, Any], l
 
 def release(store: Store, identifier: str, lock_fd: int) -> None:
     """Give back the lock of a container that is not started now."""
-    monitor.remove_run_directory(run_directory(store, identifier))
+    rundir.remove(run_directory(store, identifier))
     os.close(lock_fd)
 
 

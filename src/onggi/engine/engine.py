@@ -31,16 +31,23 @@ class Engine:
 
     Args: root: where everything lies, /var/lib/onggi if not given. direct: fork monitors from
         this process, which must be single-threaded, as a command is. Otherwise a launcher process
-        is started at the first need, and any thread may start containers. recover: put right at
+        is started at the first need, and any thread may start containers. ahead_fd: what
+        `runtime.ahead` returned, for the one container that a direct engine starts. recover: put right at
         the first listing what killed processes left.
     """
 
     def __init__(
-        self, root: str | None = None, *, direct: bool = False, recover: bool = True
+        self,
+        root: str | None = None,
+        *,
+        direct: bool = False,
+        ahead_fd: int = -1,
+        recover: bool = True,
     ) -> None:
         self.store = Store(root or DEFAULT_ROOT)
         self.containers = Containers(self)
         self._direct = direct
+        self._ahead_fd = ahead_fd
         self._launcher: Launcher | None = None
         self._to_recover = recover
 
@@ -72,6 +79,14 @@ class Engine:
 
     def launch(self, order: Order, lock_fd: int) -> Channel:
         """Have a monitor carry out `order`; `lock_fd` stays the caller's to close."""
+        if self._ahead_fd >= 0:
+            from onggi.engine.launching import Requests
+
+            requests = Requests(self._ahead_fd)
+            self._ahead_fd = -1
+            channel_fd = requests.launch(order, lock_fd)
+            requests.close()
+            return Channel(channel_fd)
         if self._direct:
             from onggi.runtime import launch
 
@@ -141,6 +156,9 @@ class Engine:
         if self._launcher is not None:
             self._launcher.close()
             self._launcher = None
+        if self._ahead_fd >= 0:
+            os.close(self._ahead_fd)
+            self._ahead_fd = -1
         self.store.close()
 
     def __enter__(self) -> Self:

@@ -6,7 +6,7 @@ import os
 
 from onggi.linux import channel, process
 from onggi.oci import jsontext
-from onggi.runtime import launcher
+from onggi.runtime import frames
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,12 +22,15 @@ _MODULES = ("onggi.engine.afterwards", "onggi.engine.container", "onggi.resource
 class Launcher:
     """A launcher process of this engine's own. Any thread may ask it; it ends with `close`."""
 
-    __slots__ = ("_process", "_request_fd")
+    __slots__ = ("_process", "_requests")
 
     def __init__(self) -> None:
         import subprocess
 
-        self._request_fd, theirs = channel.pair()
+        from onggi.runtime import launcher
+
+        request_fd, theirs = channel.pair()
+        self._requests = Requests(request_fd)
         try:
             command = launcher.command(theirs, _MODULES)
             self._process = subprocess.Popen(
@@ -38,11 +41,33 @@ class Launcher:
 
     def launch(self, order: Order, lock_fd: int) -> int:
         """Ask for a monitor; return our end of its channel, which the caller owns."""
-        return self._ask(launcher.LAUNCH, order.to_json(), (lock_fd,), ())
+        return self._requests.launch(order, lock_fd)
 
     def enter(self, entry: Entry, standard_fds: tuple[int, int, int]) -> int:
         """Ask for a program in a container; return our end of a channel, which the caller owns."""
-        return self._ask(launcher.ENTER, entry.to_json(), (), standard_fds)
+        return self._requests.enter(entry, standard_fds)
+
+    def close(self) -> None:
+        """Let it go; containers that it started go on."""
+        self._requests.close()
+        self._process.wait()
+
+
+class Requests:
+    """Our end of the channel on which a launcher is asked."""
+
+    __slots__ = ("_request_fd",)
+
+    def __init__(self, request_fd: int) -> None:
+        self._request_fd = request_fd
+
+    def launch(self, order: Order, lock_fd: int) -> int:
+        """Ask for a monitor; return our end of its channel, which the caller owns."""
+        return self._ask(frames.LAUNCH, order.to_json(), (lock_fd,), ())
+
+    def enter(self, entry: Entry, standard_fds: tuple[int, int, int]) -> int:
+        """Ask for a program in a container; return our end of a channel, which the caller owns."""
+        return self._ask(frames.ENTER, entry.to_json(), (), standard_fds)
 
     def _ask(
         self,
@@ -64,9 +89,8 @@ class Launcher:
         return ours
 
     def close(self) -> None:
-        """Let it go; containers that it started go on."""
+        """Ask for nothing more."""
         os.close(self._request_fd)
-        self._process.wait()
 
 
 def _memory(data: bytes) -> int:

@@ -12,7 +12,7 @@ import os
 import time
 
 from onggi.engine import creation
-from onggi.runtime import launch, log, state
+from onggi.runtime import log, rundir, state
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ class _Goes:
 
         directory = creation.run_directory(self._container.store, self._container.id)
         try:
-            fd = os.open(f"{directory}/{launch.LOCK}", os.O_RDONLY | os.O_CLOEXEC)
+            fd = os.open(f"{directory}/{rundir.LOCK}", os.O_RDONLY | os.O_CLOEXEC)
         except FileNotFoundError:
             return False
         try:

@@ -18,7 +18,7 @@ from onggi.engine import creation
 from onggi.errors import Conflict
 from onggi.linux import cgroup
 from onggi.resources import layout
-from onggi.runtime import launch, monitor, state
+from onggi.runtime import launch, monitor, rundir, state
 from onggi.runtime.order import Watch
 from onggi.runtime.plan.cgroups import split_path
 
@@ -54,7 +54,7 @@ def _is_suspect(engine: Engine, identifier: str) -> bool:
 
 def _is_held(directory: str) -> bool:
     try:
-        os.close(launch.lock(directory))
+        os.close(rundir.lock(directory))
     except Conflict:
         return True
     return False
@@ -64,7 +64,7 @@ def _recover_one(engine: Engine, identifier: str) -> None:
     store = engine.store
     directory = creation.run_directory(store, identifier)
     try:
-        lock_fd = launch.lock(directory)
+        lock_fd = rundir.lock(directory)
     except Conflict:
         return  # somebody else is at it
     try:
@@ -111,7 +111,7 @@ def _sweep(engine: Engine, identifier: str, directory: str) -> None:
     for path in reversed(_cgroups(identifier, record)):
         cgroup.kill(path)
         cgroup.remove(path)
-    monitor.remove_run_directory(directory)
+    rundir.remove(directory)
     if record and record["options"]["remove"]:
         from onggi.engine.container import Container
 

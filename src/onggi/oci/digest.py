@@ -6,6 +6,7 @@ Source: image-spec descriptor.md, "Digests" and "Registered algorithms".
 from __future__ import annotations
 
 from onggi.errors import InvalidInput
+from onggi.oci.fingerprint import SMALL_BYTES, sha256_hex
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -45,6 +46,8 @@ class Digest(str):
     @classmethod
     def of(cls, data: bytes, algorithm: str = "sha256") -> Self:
         """Digest these bytes."""
+        if algorithm == "sha256" and len(data) <= SMALL_BYTES:
+            return cls(f"sha256:{sha256_hex(data)}")
         import hashlib
 
         return cls(f"{algorithm}:{hashlib.new(algorithm, data).hexdigest()}")

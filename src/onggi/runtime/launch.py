@@ -6,12 +6,10 @@ launcher (launcher.py), which is single-threaded and does the same.
 
 from __future__ import annotations
 
-import fcntl
 import os
 
-from onggi.errors import Conflict
 from onggi.linux import channel, process
-from onggi.runtime import failure, frames, host, monitor, start, state, stdio
+from onggi.runtime import failure, frames, host, monitor, rundir, start, state, stdio
 from onggi.runtime.plan.container import plan_container
 
 TYPE_CHECKING = False
@@ -19,15 +17,13 @@ if TYPE_CHECKING:
     from onggi.runtime.order import Order, Watch
     from onggi.runtime.plan.container import Plan
 
-LOCK = "monitor"  # in the run directory; held by the monitor for as long as it lives
-
 
 def launch(order: Order, lock_fd: int) -> int:
     """Fork a monitor that carries out `order`; return our end of its channel, which we own.
 
     The first message on it is frames.STARTED or a failure. Closing it detaches.
 
-    Args: lock_fd: what `lock` returned for the order's run directory; the monitor shares it, and
+    Args: lock_fd: what `rundir.lock` returned for the order's run directory; the monitor shares it, and
         the caller closes its own.
     """
     ours, theirs = channel.pair()
@@ -85,7 +81,7 @@ def _serve(order: Order, client_fd: int, lock_fd: int) -> None:
         watch.cgroups = plan.cgroups
         ends, pid = _start(plan, watch)
     except BaseException:
-        monitor.remove_run_directory(watch.run_directory)
+        rundir.remove(watch.run_directory)
         raise
     running = state.running(pid, watch.to_json())
     state.write(watch.directory, running)
@@ -107,25 +103,6 @@ def _start(plan: Plan, watch: Watch) -> tuple[stdio.HostEnds, int]:
     for fd in inside:
         os.close(fd)
     return ends, pid
-
-
-def lock(run_directory: str) -> int:
-    """Make a run directory and take its lock, which says that a container is being looked after.
-
-    Whoever makes a container holds it from before the container can be seen until the monitor,
-    which shares the descriptor, has ended: a run directory without a holder was left by a crash.
-
-    Returns: a descriptor the caller owns.
-    Raises: Conflict: another process has it.
-    """
-    os.makedirs(run_directory, 0o700, exist_ok=True)
-    fd = os.open(f"{run_directory}/{LOCK}", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(fd)
-        raise Conflict("the container is running or being started already") from None
-    return fd
 
 
 def read_filter(path: str) -> bytes:

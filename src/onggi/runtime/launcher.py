@@ -27,9 +27,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-LAUNCH = b"L"
-ENTER = b"E"
-
 _SIGCHLD = 17
 
 
@@ -57,13 +54,21 @@ def main() -> None:
             os.close(fd)
 
 
+def serve_once(request_fd: int) -> None:
+    """Do one thing that is asked for, in this process; never returns if it was asked."""
+    kind, fds = channel.receive(request_fd)
+    os.close(request_fd)
+    if kind:
+        _serve(kind, fds)
+
+
 def _serve(kind: bytes, fds: list[int]) -> None:
     """Do what was asked for, in a process of its own; never returns."""
     try:
-        if kind == LAUNCH:
+        if kind == frames.LAUNCH:
             client_fd, lock_fd, payload = fds
             launch.serve(order.from_json(_read(payload)), client_fd, lock_fd)
-        elif kind == ENTER:
+        elif kind == frames.ENTER:
             _enter(*fds)
     finally:
         os._exit(1)

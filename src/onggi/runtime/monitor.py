@@ -17,7 +17,7 @@ import select
 import sys
 
 from onggi.oci import jsontext
-from onggi.runtime import frames, state, stdio
+from onggi.runtime import frames, rundir, state, stdio
 from onggi.runtime.log import LogWriter
 from onggi.runtime.order import Watch
 
@@ -305,18 +305,8 @@ def clean_up(watch: Watch) -> None:
     for path in reversed(watch.cgroups):
         cgroup.kill(path)
         cgroup.remove(path)
-    remove_run_directory(watch.run_directory)
+    rundir.remove(watch.run_directory)
     if watch.after:
         module, _, function = watch.after[0].partition(":")
         __import__(module)
         getattr(sys.modules[module], function)(*watch.after[1:])
-
-
-def remove_run_directory(path: str) -> None:
-    """Remove a flat run directory with what lies in it; gone already is fine."""
-    try:
-        for name in os.listdir(path):
-            os.unlink(f"{path}/{name}")
-        os.rmdir(path)
-    except FileNotFoundError:
-        pass  # another process cleaned up as well

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import os
 
-from onggi.store.fingerprint import sha256_hex
+from onggi.oci.fingerprint import sha256_hex
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

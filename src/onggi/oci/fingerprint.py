@@ -6,6 +6,8 @@ own code. Big streams are worth `hashlib`: it uses the processor's SHA instructi
 
 from __future__ import annotations
 
+SMALL_BYTES = 1 << 20  # beyond this, loading OpenSSL pays
+
 
 def sha256_hex(data: bytes) -> str:
     """Return the SHA-256 of `data` in hexadecimal."""
