@@ -22,7 +22,7 @@ HOT = {"errno", "json", "os", "stat", "struct", "sys", "time"} | {
 }
 
 # Inside a function, where only those pay who need it.
-COLD = HOT | {"array", "resource", "signal", "socket", "termios"}
+COLD = HOT | {"array", "binascii", "gc", "resource", "signal", "socket", "termios"}
 
 # ctypes is one file's business.
 DOOR = SOURCE / "linux" / "_abi.py"

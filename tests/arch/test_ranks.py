@@ -32,6 +32,7 @@ FACES = {
         "onggi.build.options",
         "onggi.build.progress",
         "onggi.cli",
+        "onggi.engine.ahead",
         "onggi.engine.containers.Container",
         "onggi.engine.options",
         "onggi.errors",

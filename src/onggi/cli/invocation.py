@@ -40,7 +40,7 @@ class Invocation:
 
     def look_ahead(self) -> None:
         """Say before anything else that a container will be started; it then starts sooner."""
-        from onggi.runtime.ahead import fork_ahead
+        from onggi.engine.ahead import fork_ahead
 
         self._ahead_fd = fork_ahead()
 

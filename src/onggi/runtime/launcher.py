@@ -14,7 +14,6 @@ that started it; what it has forked goes on.
 from __future__ import annotations
 
 import _signal  # type: ignore[import-not-found]  # `signal` costs 6 ms, and this is all of it
-import gc
 import os
 import sys
 
@@ -38,10 +37,12 @@ def main() -> None:
     request_fd = int(sys.argv[1])
     for module in sys.argv[2:]:
         __import__(module)
+    import gc
+
     _signal.signal(_SIGCHLD, _signal.SIG_IGN)  # nobody waits for what is forked here
     process.set_name("onggi-launcher")
     gc.collect()
-    gc.freeze()
+    gc.freeze()  # what is here stays, and no collection in a child touches its pages
     while True:
         kind, fds = channel.receive(request_fd)
         if not kind:

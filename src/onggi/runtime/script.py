@@ -127,9 +127,9 @@ export tmp
 
 
 def _base64(data: bytes) -> str:
-    import base64
+    from binascii import b2a_base64
 
-    text = base64.b64encode(data).decode()
+    text = b2a_base64(data, newline=False).decode()
     return "".join(f"{text[at : at + _WIDTH]}\n" for at in range(0, len(text), _WIDTH))
 
 
