@@ -9,8 +9,8 @@ import os
 
 from onggi.errors import Corrupt, InvalidInput, NotFound
 from onggi.oci.digest import Digest
-from onggi.store.atomic import sync_directory, unlink_if_exists, write_all
 from onggi.oci.fingerprint import sha256_hex
+from onggi.store.atomic import sync_directory, unlink_if_exists, write_all
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

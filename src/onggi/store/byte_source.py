@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import os
-
+from onggi.store.atomic import write_all
 from onggi.store.tar_limits import BadArchive
 
 TYPE_CHECKING = False
@@ -33,11 +32,8 @@ class ByteSource:
 
     def take_at_most(self, count: int) -> bytes:
         """Take `count` bytes, fewer only where the stream ends."""
-        window = self._window
-        if len(window) >= count:
-            self._window = window[count:]
-            self.position += count
-            return window[:count].tobytes()
+        if len(self._window) >= count:
+            return self._at_hand(count).tobytes()
         return b"".join(map(bytes, self.pieces(count)))
 
     def pieces(self, count: int) -> Iterator[memoryview]:
@@ -56,10 +52,11 @@ class ByteSource:
 
         Raises: BadArchive: the stream ends before.
         """
+        if len(self._window) >= count:  # as with most files: no loop is needed
+            write_all(fd, self._at_hand(count))
+            return
         for piece in self.pieces(count):
-            written = os.write(fd, piece)
-            while written < len(piece):
-                written += os.write(fd, piece[written:])
+            write_all(fd, piece)
             count -= len(piece)
         if count:
             raise BadArchive("it ends in the middle of a file")
@@ -69,6 +66,9 @@ class ByteSource:
 
         Raises: BadArchive: the stream ends before.
         """
+        if len(self._window) >= count:
+            self._at_hand(count)
+            return
         for piece in self.pieces(count):
             count -= len(piece)
         if count:
@@ -79,6 +79,13 @@ class ByteSource:
         while self._refill():
             self.position += len(self._window)
         self._window = memoryview(b"")
+
+    def _at_hand(self, count: int) -> memoryview:
+        """Take bytes of which it is known that they are in the window."""
+        piece = self._window[:count]
+        self._window = self._window[count:]
+        self.position += count
+        return piece
 
     def _refill(self) -> bool:
         """Fetch the next chunk that is not empty; False at the end."""

@@ -13,7 +13,7 @@ from onggi.store.tar_limits import ArchiveRefused, Limits
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
     from typing import BinaryIO
 
 _CHUNK = 1 << 18
@@ -39,7 +39,9 @@ def compression_of_bytes(beginning: bytes) -> str:
     return "zstd" if beginning.startswith(b"\x28\xb5\x2f\xfd") else ""
 
 
-def decompressed(stream: BinaryIO, compression: str, limits: Limits) -> Iterator[bytes]:
+def decompressed(
+    stream: BinaryIO, compression: str, limits: Limits
+) -> Generator[bytes, None, None]:
     """Yield what is in a stream, up to its end.
 
     Raises: Corrupt; ArchiveRefused: too much comes out, or too much for what went in;

@@ -131,8 +131,11 @@ class Snapshots:
         if durable:
             sync_directory(self._root)
 
-    def mounts(self, key: str) -> list[Mount]:
+    def mounts(self, key: str, *, beneath: str = "") -> list[Mount]:
         """Return the mounts that put the snapshot's root directory together; mounts nothing.
+
+        `beneath` is a directory that lies below the lowest layer: what it holds is there where no
+        layer says otherwise, and belongs to none.
 
         The options' paths are absolute, and written as mount(2) wants them: a backslash goes
         before each backslash, comma and colon.
@@ -141,8 +144,9 @@ class Snapshots:
         """
         snapshot = self.load(key)
         place = f"{self._root}/{key}"
+        lower = self._lower(snapshot.chain, snapshot.repair)
         options = (
-            "lowerdir=" + self._lower(snapshot.chain, snapshot.repair),
+            "lowerdir=" + (f"{lower}:{_escaped(beneath)}" if beneath else lower),
             "upperdir=" + _escaped(f"{place}/upper"),
             "workdir=" + _escaped(f"{place}/work"),
             *(_VOLATILE if snapshot.volatile else _PLAIN),

@@ -19,6 +19,7 @@ Source: pax(1), "ustar Interchange Format"; GNU tar manual, "Basic Tar Format".
 from __future__ import annotations
 
 import os
+from functools import lru_cache
 
 from onggi.store.tar_limits import BadArchive
 
@@ -43,8 +44,11 @@ _MAX_NUMBER = 1 << 63
 _CHECKSUM_AS_BLANKS = 8 * ord(" ")
 
 
+@lru_cache(maxsize=1024)
 def number(field: bytes) -> int:
     """Read a numeric field: octal digits, or GNU's base 256 if the first bit is set.
+
+    An archive has few different owners, modes and times, hence the cache.
 
     Raises: BadArchive
     """

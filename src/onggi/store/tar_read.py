@@ -85,7 +85,8 @@ class TarReader:
         """
         while (entry := self._next()) is not None:
             yield entry
-            self._source.skip(self._data_left + self._padding)
+            if left := self._data_left + self._padding:
+                self._source.skip(left)
 
     def copy_data(self, fd: int, entry: Entry) -> None:
         """Write the data of the entry handed out last to an open, empty file."""
@@ -242,14 +243,13 @@ def _require_ranges(entry: Entry) -> None:
 
     Owner -1 would mean "leave it" to chown(2), so 32 bits less one are the owners there are.
     """
-    owners = (entry.uid, entry.gid)
-    major, minor = entry.device
-    if not all(0 <= owner < _NOBODY for owner in owners):
+    if not (0 <= entry.uid < _NOBODY and 0 <= entry.gid < _NOBODY):
         raise BadArchive(f"an owner that no file can have: {entry.uid}:{entry.gid}")
-    if not 0 <= major < 1 << 12 or not 0 <= minor < 1 << 20:
-        raise BadArchive(f"a device that no kernel has: {major}:{minor}")
-    if entry.size < 0 or abs(entry.mtime_ns) > _LAST_TIME_NS:
+    if entry.size < 0 or not -_LAST_TIME_NS < entry.mtime_ns < _LAST_TIME_NS:
         raise BadArchive("a size or time that no file can have")
+    major, minor = entry.device
+    if not (0 <= major < 1 << 12 and 0 <= minor < 1 << 20):
+        raise BadArchive(f"a device that no kernel has: {major}:{minor}")
 
 
 def _apply_records(entry: Entry, path: bytes, records: Records) -> bytes:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
+from contextlib import closing
+
 from onggi.errors import Corrupt
 from onggi.store.byte_source import ByteSource
 from onggi.store.decompress import compression_of_type, decompressed
 from onggi.store.extract import Extractor
+from onggi.store.readahead import read_ahead
 from onggi.store.tar_limits import Limits
 from onggi.store.tar_read import TarReader
 
@@ -38,14 +42,12 @@ def unpack_archive(
 
     Raises: as Layers.unpack.
     """
-    import hashlib
-
     limits = limits or Limits()
     found = hashlib.new(diff_id.algorithm)
-    chunks = decompressed(stream, compression_of_type(media_type), limits)
-    source = ByteSource(_hashed(chunks, found))
-    facts = extract(source, place, limits)
-    source.drain()
+    with closing(read_ahead(decompressed(stream, compression_of_type(media_type), limits))) as data:
+        source = ByteSource(_hashed(data, found))
+        facts = extract(source, place, limits)
+        source.drain()
     if found.hexdigest() != diff_id.hex:
         raise Corrupt(
             f"the layer's archive has diff ID {found.name}:{found.hexdigest()}, "
