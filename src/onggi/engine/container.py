@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from onggi.engine.engine import Engine
     from onggi.engine.options import ExecOptions, LogLine, Streams
     from onggi.engine.process import ExecSession
+    from onggi.oci.mount import Mount
     from onggi.resources.measure import Usage
     from onggi.runtime.state import State
     from onggi.store.store import Store
@@ -114,13 +115,16 @@ class Container:
         return Order(
             identifier=self.id,
             config=config,
-            rootfs=self._store.snapshots.mounts(self.id),
+            rootfs=self._rootfs(),
             watch=watch,
             filter_path=path,
             filter_flags=flags,
             init=options["init"],
             settle=self._engine.settles,
         )
+
+    def _rootfs(self) -> list[Mount]:
+        return self._store.snapshots.mounts(self.id, beneath=creation.places(self._store))
 
     def _after(self) -> tuple[str, ...]:
         if not self.record["options"]["remove"]:
@@ -310,7 +314,7 @@ class Container:
 
     def explain(self) -> str:
         """Return the shell script that makes a container like it, without Onggi."""
-        return self._engine.script(self.record, self._store.snapshots.mounts(self.id))
+        return self._engine.script(self.record, self._rootfs())
 
 
 def remove_anonymous_volumes(engine: Engine, record: dict[str, Any]) -> None:

@@ -25,6 +25,8 @@ _NAME_ATTEMPTS = 20
 _LOCALHOST = "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n"
 _FILES = {"/etc/hosts": "hosts", "/etc/hostname": "hostname", "/etc/resolv.conf": "resolv.conf"}
 
+_PLACES = ("dev", "etc", "proc", "sys")
+
 
 def create(store: Store, options: ContainerOptions) -> tuple[str, int]:
     """Make a container; return its ID and the lock that says it is being worked on.
@@ -60,8 +62,12 @@ def describe(store: Store, options: ContainerOptions) -> tuple[dict[str, Any], l
     record.update(id=identifier, directory=directory, files=_contents(options, identifier))
     lower = store.snapshots.view(image.diff_ids)[0]
     writable = (f"upperdir={directory}/upper", f"workdir={directory}/work")
-    rest = tuple(word for word in lower.options if word != "ro")
+    rest = tuple(_with_places(word, places(store)) for word in lower.options if word != "ro")
     return record, [Mount(type="overlay", source="overlay", options=(*rest, *writable))]
+
+
+def _with_places(option: str, path: str) -> str:
+    return f"{option}:{path}" if option.startswith("lowerdir=") else option
 
 
 def release(store: Store, identifier: str, lock_fd: int) -> None:
@@ -83,6 +89,27 @@ def root_directory(store: Store) -> str:
     path = f"{store.run}/root"
     # Root of a user namespace, who cannot reach it by its path, must be able to stand in it.
     os.makedirs(path, 0o755, exist_ok=True)
+    return path
+
+
+def places(store: Store) -> str:
+    """Return a directory with the places that every container mounts on, made at first use.
+
+    It lies beneath the image's layers, so that an image without them needs none, and what a
+    container wrote is what its program wrote.
+    """
+    path = f"{store.root}/places"
+    if not os.path.isdir(path):
+        half_made = store.workshop.new_directory()
+        for name in _PLACES:
+            os.makedirs(f"{half_made}/{name}", 0o755, exist_ok=True)
+        for inside in _FILES:
+            os.close(os.open(f"{half_made}{inside}", os.O_WRONLY | os.O_CREAT, 0o644))
+        os.chmod(half_made, 0o755)
+        try:
+            os.rename(half_made, path)
+        except OSError:
+            store.workshop.remove(half_made)  # another process was quicker
     return path
 
 

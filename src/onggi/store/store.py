@@ -11,6 +11,7 @@
     containers/<ID>/    record.json, snapshot, upper/, work/, and what the engine puts there
     names/<name>        a link whose text is the ID of the container of that name
     volumes/<name>/     volume.json, _data/
+    places/             what lies beneath every container: where it is mounted on
     cache/              the build cache
     tmp/<token>/        half-made things and leases of one process
     locks/
