@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 
-from onggi.engine.containers import Containers
 from onggi.runtime.session import Session as Channel
 from onggi.store.store import DEFAULT_ROOT, Store
 
@@ -17,6 +16,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Any, Self
 
+    from onggi.engine.containers import Containers
     from onggi.engine.images import Images
     from onggi.engine.launching import Launcher
     from onggi.engine.options import ContainerOptions
@@ -45,11 +45,17 @@ class Engine:
         recover: bool = True,
     ) -> None:
         self.store = Store(root or DEFAULT_ROOT)
-        self.containers = Containers(self)
         self._direct = direct
         self._ahead_fd = ahead_fd
         self._launcher: Launcher | None = None
         self._to_recover = recover
+
+    @property
+    def containers(self) -> Containers:
+        """The containers."""
+        from onggi.engine.containers import Containers
+
+        return Containers(self)
 
     @property
     def images(self) -> Images:
