@@ -18,7 +18,8 @@ LISTS = Path(__file__).with_name("startup")
 # ctypes and what it needs; C modules, which cost next to nothing.
 STANDARD = {
     *("__future__", "ctypes", "ctypes._endian", "errno", "struct", "types"),
-    *("_ctypes", "_json", "_signal", "_socket", "_struct", "fcntl", "select"),
+    *("_ctypes", "_json", "_sha2", "_sha256", "_signal", "_socket", "_struct"),
+    *("fcntl", "select"),
 }
 # os and what stands below it, which `site` loads in other interpreters anyway.
 OF_OS = {"_collections_abc", "_stat", "genericpath", "ntpath", "os", "posixpath", "stat"}

@@ -56,12 +56,14 @@ class Containers:
 
         Filters are Docker's: see filtering.container_filter.
         """
-        from onggi.engine import filtering
-
         self._engine.recover()
-        passes = filtering.container_filter(filters or {}, self._engine)
         found = (Container(self._engine, one) for one in self._engine.store.containers.list())
-        listed = [one for one in found if (all or one.status == "running") and passes(one)]
+        listed = [one for one in found if all or one.status == "running"]
+        if filters:
+            from onggi.engine import filtering  # here, because a plain listing needs no `re`
+
+            passes = filtering.container_filter(filters, self._engine)
+            listed = [one for one in listed if passes(one)]
         return sorted(listed, key=lambda one: one.record["created_ns"], reverse=True)
 
     def _load(self, identifier: str) -> Container:
