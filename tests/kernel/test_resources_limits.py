@@ -131,10 +131,10 @@ def test_a_tenth_of_a_processor(jar: Jar) -> None:
 @requires("cgroup-memory")
 def test_memory_beyond_the_limit_is_death_by_the_oom_killer(jar: Jar) -> None:
     jar.set(Request(memory=16 * MIB, memory_swap=16 * MIB))
-    assert oom_kills(jar.paths) == 0
+    assert oom_kills(path for _, path in jar.paths) == 0
     status, _ = jar.run(lambda: len(bytearray(64 * MIB)))
     assert os.WTERMSIG(status) == signal.SIGKILL
-    assert oom_kills(jar.paths) == 1
+    assert oom_kills(path for _, path in jar.paths) == 1
     usage = measure(jar.paths)
     assert usage.memory_limit_bytes == 16 * MIB
     assert usage.memory_peak_bytes is None or usage.memory_peak_bytes <= 16 * MIB
@@ -147,7 +147,7 @@ def test_a_kill_in_a_cgroup_of_the_containers_own_is_counted(jar: Jar) -> None:
     cgroup.make(inner)
     status, _ = run_in([inner], lambda: len(bytearray(64 * MIB)))
     assert os.WTERMSIG(status) == signal.SIGKILL
-    assert oom_kills(jar.paths) == 1
+    assert oom_kills(path for _, path in jar.paths) == 1
 
 
 @requires("cgroup-memory")
@@ -155,7 +155,7 @@ def test_a_kill_that_was_not_for_memory_is_not_counted(jar: Jar) -> None:
     jar.set(Request(memory=64 * MIB))
     status, _ = jar.run(lambda: os.kill(os.getpid(), signal.SIGKILL))
     assert os.WTERMSIG(status) == signal.SIGKILL
-    assert oom_kills(jar.paths) == 0
+    assert oom_kills(path for _, path in jar.paths) == 0
 
 
 def fork_until_refused() -> list[int | None]:

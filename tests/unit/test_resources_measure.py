@@ -111,17 +111,17 @@ def test_a_cgroup_that_is_gone(tmp_path: Path) -> None:
 def test_oom_kills_in_v2_include_those_below(tmp_path: Path) -> None:
     path = fill(tmp_path, {"memory.events": "low 0\nmax 90\noom 3\noom_kill 2\n"})
     fill(tmp_path / "below", {"memory.events": "oom_kill 1\n"})
-    assert oom_kills([(v1("cpu"), "/absent"), (v2("memory"), path)]) == 2
+    assert oom_kills(["/absent", path]) == 2
 
 
 def test_oom_kills_in_v1_are_added_up(tmp_path: Path) -> None:
     text = "oom_kill_disable 0\nunder_oom 0\noom_kill 2\n"
     path = fill(tmp_path, {"memory.oom_control": text})
     fill(tmp_path / "below" / "deeper", {"memory.oom_control": text})
-    assert oom_kills([(v1("memory"), path)]) == 4
+    assert oom_kills([path]) == 4
 
 
 def test_meeting_the_limit_is_no_kill(tmp_path: Path) -> None:
     path = fill(tmp_path, {"memory.failcnt": "90\n", "memory.oom_control": "under_oom 0\n"})
-    assert oom_kills([(v1("memory"), path)]) == 0
+    assert oom_kills([path]) == 0
     assert oom_kills([]) == 0

@@ -22,7 +22,7 @@ class Containers:
 
     def create(self, options: ContainerOptions) -> Container:
         """Make a container, and do not start it."""
-        identifier, lock_fd = creation.create(self._engine.store, options)
+        identifier, lock_fd = creation.create(self._engine.store, options, self._engine.host)
         creation.release(self._engine.store, identifier, lock_fd)
         return self._load(identifier)
 
@@ -35,7 +35,7 @@ class Containers:
         Raises: ImageNotFound, InvalidInput, NameTaken; StartFailed: the container was made and
             could not be started; it stays, unless it was to be removed when it ends.
         """
-        identifier, lock_fd = creation.create(self._engine.store, options)
+        identifier, lock_fd = creation.create(self._engine.store, options, self._engine.host)
         session = self._load(identifier).start_locked(lock_fd, streams)
         if streams is None:
             session.detach()

@@ -9,7 +9,6 @@ from onggi.engine import limits, names, spec, volumes
 from onggi.engine.users import read_accounts
 from onggi.errors import AlreadyExists
 from onggi.image.images import get_image
-from onggi.linux import cgroup
 from onggi.oci.mount import Mount
 from onggi.runtime import rundir
 
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
 
     from onggi.engine.options import ContainerOptions
     from onggi.image.images import Image
+    from onggi.resources.host import Host
     from onggi.store.store import Store
 
 _NAME_ATTEMPTS = 20
@@ -28,7 +28,7 @@ _FILES = {"/etc/hosts": "hosts", "/etc/hostname": "hostname", "/etc/resolv.conf"
 _PLACES = ("dev", "etc", "proc", "sys")
 
 
-def create(store: Store, options: ContainerOptions) -> tuple[str, int]:
+def create(store: Store, options: ContainerOptions, host: Host) -> tuple[str, int]:
     """Make a container; return its ID and the lock that says it is being worked on.
 
     Nothing is left if this raises. The lock's descriptor is the caller's: it passes it to a
@@ -40,7 +40,7 @@ def create(store: Store, options: ContainerOptions) -> tuple[str, int]:
     identifier = os.urandom(32).hex()
     lock_fd = rundir.lock(run_directory(store, identifier))
     try:
-        record = _prepare(store, options, image, identifier)
+        record = _prepare(store, options, image, identifier, host)
         _record(store, options, identifier, record)
     except BaseException:
         _discard(store, identifier)
@@ -49,7 +49,9 @@ def create(store: Store, options: ContainerOptions) -> tuple[str, int]:
     return identifier, lock_fd
 
 
-def describe(store: Store, options: ContainerOptions) -> tuple[dict[str, Any], list[Mount]]:
+def describe(
+    store: Store, options: ContainerOptions, host: Host
+) -> tuple[dict[str, Any], list[Mount]]:
     """Return the record that `create` would write, and its root's mounts; make nothing.
 
     What a script must make by itself lies below `record["directory"]`: upper, work and `files`.
@@ -58,7 +60,7 @@ def describe(store: Store, options: ContainerOptions) -> tuple[dict[str, Any], l
     identifier = os.urandom(32).hex()
     directory = f"{store.root}/explained/{identifier}"
     trees = store.snapshots.lower_stack(image.diff_ids)
-    record = _compose(store, options, image, identifier, directory, trees)
+    record = _compose(store, options, image, identifier, directory, trees, host)
     record.update(id=identifier, directory=directory, files=_contents(options, identifier))
     lower = store.snapshots.view(image.diff_ids)[0]
     writable = (f"upperdir={directory}/upper", f"workdir={directory}/work")
@@ -114,7 +116,7 @@ def places(store: Store) -> str:
 
 
 def _prepare(
-    store: Store, options: ContainerOptions, image: Image, identifier: str
+    store: Store, options: ContainerOptions, image: Image, identifier: str, host: Host
 ) -> dict[str, Any]:
     store.snapshots.prepare(identifier, image.diff_ids, durable=not options.remove)
     directory = store.containers.path(identifier)
@@ -122,7 +124,7 @@ def _prepare(
         with open(f"{directory}/{name}", "w", encoding="utf-8") as file:
             file.write(text)
     trees = store.snapshots.stack(identifier)
-    return _compose(store, options, image, identifier, directory, trees)
+    return _compose(store, options, image, identifier, directory, trees, host)
 
 
 def _compose(
@@ -132,9 +134,10 @@ def _compose(
     identifier: str,
     directory: str,
     trees: list[str],
+    host: Host,
 ) -> dict[str, Any]:
     request = limits.request(options.limits)
-    granted, resources, warnings = limits.fitted(request, cgroup.hierarchies())
+    granted, resources, warnings = limits.fitted(request, host)
     mounts = volumes.resolve(options, image.config.volumes, store)
     parts = spec.Parts(
         identifier=identifier,

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from onggi.engine.system import System
     from onggi.engine.volumes import Volumes
     from onggi.oci.mount import Mount
+    from onggi.resources.host import Host
     from onggi.runtime.order import Order
 
 
@@ -49,6 +50,7 @@ class Engine:
         self._ahead_fd = ahead_fd
         self._launcher: Launcher | None = None
         self._to_recover = recover
+        self._host: Host | None = None
 
     @property
     def containers(self) -> Containers:
@@ -100,6 +102,16 @@ class Engine:
         return Channel(self.launcher.launch(order, lock_fd))
 
     @property
+    def host(self) -> Host:
+        """What this machine has to share; read once, as mounts of control groups do not move."""
+        if self._host is None:
+            from onggi.linux import cgroup
+            from onggi.resources.host import read_host
+
+            self._host = read_host(cgroup.hierarchies())
+        return self._host
+
+    @property
     def launcher(self) -> Launcher:
         """The process that forks for this one; started now if it is not there yet."""
         from onggi.engine.launching import Launcher
@@ -126,7 +138,7 @@ class Engine:
         """Return the shell script that would make the container, and make nothing."""
         from onggi.engine import creation
 
-        record, rootfs = creation.describe(self.store, options)
+        record, rootfs = creation.describe(self.store, options, self.host)
         return self.script(record, rootfs)
 
     def script(self, record: dict[str, Any], rootfs: list[Mount]) -> str:

@@ -5,15 +5,15 @@ from __future__ import annotations
 from onggi.errors import InvalidInput
 from onggi.resources import spelling
 from onggi.resources.admission import admit
-from onggi.resources.host import device_numbers, read_host
+from onggi.resources.host import device_numbers
 from onggi.resources.request import Request
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
     from typing import Any
 
-    from onggi.linux.cgroup import Hierarchy
+    from onggi.resources.host import Host
 
 # Docker's flag -> (the request's field, how its word is read); fields of lists hold one a word.
 _WORDS: dict[str, tuple[str, Callable[[str], Any]]] = {
@@ -59,13 +59,11 @@ def request(limits: dict[str, Any]) -> Request:
     return Request(**fields)
 
 
-def fitted(
-    asked: Request, hierarchies: Sequence[Hierarchy]
-) -> tuple[Request, dict[str, Any], list[str]]:
+def fitted(asked: Request, host: Host) -> tuple[Request, dict[str, Any], list[str]]:
     """Fit `asked` to this host.
 
     Returns: what the host grants, the same as runtime-spec `linux.resources`, and a warning for
         each part that it cannot grant, as Docker words it.
     """
-    granted, warnings = admit(asked, read_host(hierarchies))
+    granted, warnings = admit(asked, host)
     return granted, granted.to_oci(device_numbers(granted.device_paths())), warnings

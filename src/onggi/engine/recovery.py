@@ -109,8 +109,7 @@ def _sweep(engine: Engine, identifier: str, directory: str) -> None:
     except ContainerNotFound:
         record = {}
     for path in reversed(_cgroups(identifier, record)):
-        cgroup.kill(path)
-        cgroup.remove(path)
+        cgroup.clear(path)
     rundir.remove(directory)
     if record and record["options"]["remove"]:
         from onggi.engine.container import Container

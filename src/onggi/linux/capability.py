@@ -79,6 +79,9 @@ _capset = bind("capset", c_char_p, c_char_p)
 _prctl = bind("prctl", c_int, c_ulong, c_ulong, c_ulong, c_ulong)
 
 
+_MOST_CAPABILITIES = 64  # the sets have that many bits
+
+
 def mask(names: Iterable[str]) -> int:
     """Make the set of the capabilities named, such as "CAP_CHOWN".
 
@@ -143,8 +146,10 @@ def drop_bounding(mask_kept: int) -> None:
     Raises: OSError: EPERM, no CAP_SETPCAP and something to drop.
     Source: prctl(2), PR_CAPBSET_DROP.
     """
-    for number in range(last_cap() + 1):
-        if mask_kept >> number & 1 == 0 and _prctl(_PR_CAPBSET_READ, number, 0, 0, 0):
+    for number in range(_MOST_CAPABILITIES):
+        if mask_kept >> number & 1 == 0 and _prctl(_PR_CAPBSET_DROP, number, 0, 0, 0) < 0:
+            if _prctl(_PR_CAPBSET_READ, number, 0, 0, 0) < 0:
+                return  # beyond the last that this kernel knows
             check(_prctl(_PR_CAPBSET_DROP, number, 0, 0, 0), "prctl")
 
 

@@ -212,6 +212,18 @@ def remove(path: str | bytes) -> None:
         wait *= 2
 
 
+def clear(path: str | bytes) -> None:
+    """Remove cgroup `path`, having killed what is left in it and below; gone already is fine.
+
+    Most often nothing is left, and one rmdir(2) does it.
+
+    Raises: OSError: as `kill` and `remove`.
+    """
+    if not _removed(path_bytes(path)):
+        kill(path)
+        remove(path)
+
+
 def _removed(path: bytes) -> bool:
     """Remove the tree as far as it can be done now; tell whether that was all."""
     try:

@@ -17,7 +17,7 @@ from onggi.resources.value import Value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from typing import TypeAlias
 
     from onggi.linux.cgroup import Hierarchy
@@ -101,7 +101,7 @@ def measure(paths: Paths) -> Usage:
     return Usage(figures)
 
 
-def oom_kills(paths: Paths) -> int:
+def oom_kills(directories: Iterable[str]) -> int:
     """Count the processes of the container that the kernel killed for want of memory.
 
     Neither memory.failcnt nor `max` in memory.events would tell: both count how often the limit
@@ -111,14 +111,15 @@ def oom_kills(paths: Paths) -> int:
     In v2 memory.events counts what happened below, too. In v1 each cgroup counts only its own
     (since commit 04fd61a4e010 in Linux 5.8), so those below are added.
 
+    Args: directories: the container's, of every hierarchy; the memory controller's file tells
+        which of them counts.
     Returns: 0 also where no memory controller counts.
     """
-    for hierarchy, path in paths:
-        if "memory" not in hierarchy.controllers:
-            continue
-        if hierarchy.version == 2:
+    for path in directories:
+        if os.access(f"{path}/memory.oom_control", os.F_OK):
+            return _oom_kills_v1(path)
+        if os.access(f"{path}/memory.events", os.F_OK):
             return _keyed(f"{path}/memory.events").get("oom_kill", 0)
-        return _oom_kills_v1(path)
     return 0
 
 

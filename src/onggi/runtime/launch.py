@@ -14,6 +14,9 @@ from onggi.runtime.plan.container import plan_container
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import NoReturn
+
+    from onggi.runtime.host import Host
     from onggi.runtime.order import Order, Watch
     from onggi.runtime.plan.container import Plan
 
@@ -34,12 +37,15 @@ def launch(order: Order, lock_fd: int) -> int:
     return ours
 
 
-def serve(order: Order, client_fd: int, lock_fd: int) -> None:
-    """Be the monitor of `order`, in a process made for it; never returns."""
+def serve(order: Order, client_fd: int, lock_fd: int, facts: Host | None = None) -> NoReturn:
+    """Be the monitor of `order`, in a process made for it; never returns.
+
+    Args: facts: the host's, where they are known already.
+    """
     code = 1
     try:
         detach((client_fd, lock_fd))
-        _serve(order, client_fd, lock_fd)
+        _serve(order, client_fd, lock_fd, facts or host.gather())
         code = 0
     except failure.StartFailed as failed:
         channel.send(client_fd, failed.encode())
@@ -66,13 +72,13 @@ def detach(kept_fds: tuple[int, ...]) -> None:
     process.close_range(begin)
 
 
-def _serve(order: Order, client_fd: int, lock_fd: int) -> None:
+def _serve(order: Order, client_fd: int, lock_fd: int, facts: Host) -> None:
     watch = order.watch
     try:
         plan = plan_container(
             order.config,
             order.rootfs,
-            host.gather(),
+            facts,
             identifier=order.identifier,
             program=read_filter(order.filter_path),
             program_flags=order.filter_flags,

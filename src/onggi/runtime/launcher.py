@@ -19,12 +19,14 @@ import sys
 
 from onggi.linux import channel, process
 from onggi.oci import jsontext
-from onggi.runtime import enter, failure, frames, launch, order
+from onggi.runtime import enter, failure, frames, host, launch, order
 from onggi.runtime.enter import Entry
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
+
+    from onggi.runtime.host import Host
 
 _SIGCHLD = 17
 
@@ -41,6 +43,7 @@ def main() -> None:
 
     _signal.signal(_SIGCHLD, _signal.SIG_IGN)  # nobody waits for what is forked here
     process.set_name("onggi-launcher")
+    facts = host.gather()  # who mounts cgroup hierarchies later starts another program
     gc.collect()
     gc.freeze()  # what is here stays, and no collection in a child touches its pages
     while True:
@@ -50,25 +53,26 @@ def main() -> None:
         if os.fork() == 0:
             os.close(request_fd)
             _signal.signal(_SIGCHLD, _signal.SIG_DFL)
-            _serve(kind, fds)
+            _serve(kind, fds, facts)
         for fd in fds:
             os.close(fd)
 
 
 def serve_once(request_fd: int) -> None:
     """Do one thing that is asked for, in this process; never returns if it was asked."""
+    facts = host.gather()
     kind, fds = channel.receive(request_fd)
     os.close(request_fd)
     if kind:
-        _serve(kind, fds)
+        _serve(kind, fds, facts)
 
 
-def _serve(kind: bytes, fds: list[int]) -> None:
+def _serve(kind: bytes, fds: list[int], facts: Host) -> None:
     """Do what was asked for, in a process of its own; never returns."""
     try:
         if kind == frames.LAUNCH:
             client_fd, lock_fd, payload = fds
-            launch.serve(order.from_json(_read(payload)), client_fd, lock_fd)
+            launch.serve(order.from_json(_read(payload)), client_fd, lock_fd, facts)
         elif kind == frames.ENTER:
             _enter(*fds)
     finally:

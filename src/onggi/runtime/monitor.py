@@ -287,9 +287,8 @@ def wait_status(pid: int, pidfd: int) -> int:
 def conclude(watch: Watch, running: State, status: int) -> State:
     """Write down how the container ended."""
     from onggi.resources import measure
-    from onggi.runtime import host
 
-    oom_killed = measure.oom_kills(host.paired(watch.cgroups)) > 0
+    oom_killed = measure.oom_kills(watch.cgroups) > 0
     final = state.ended(running, status, oom_killed=oom_killed)
     state.write(watch.directory, final)
     return final
@@ -303,8 +302,7 @@ def clean_up(watch: Watch) -> None:
     from onggi.linux import cgroup
 
     for path in reversed(watch.cgroups):
-        cgroup.kill(path)
-        cgroup.remove(path)
+        cgroup.clear(path)
     rundir.remove(watch.run_directory)
     if watch.after:
         module, _, function = watch.after[0].partition(":")
