@@ -9,9 +9,9 @@ import pytest
 from onggi.errors import Corrupt, InvalidInput
 from onggi.oci.descriptor import Descriptor
 from onggi.oci.digest import Digest
+from onggi.oci.fingerprint import sha256_hex
 from onggi.oci.media_types import OCI_LAYER
 from onggi.store.blobs import BlobNotFound
-from onggi.oci.fingerprint import sha256_hex
 from onggi.store.store import Store
 
 WORDS = b"onggi keeps its contents and still breathes"

@@ -156,14 +156,22 @@ class Layers:
         If the layer is here already `half_made` stays where it is, the caller's to remove.
         """
         _write_notes(half_made, size, root, implied)
-        if self._durable:
-            _sync_file_system(half_made)
+        self.sync(half_made)
         with self._leases.publishing():
             self._leases.published(diff_id)
             if not os.path.exists(f"{self._root}/{diff_id.hex}"):
                 os.rename(half_made, f"{self._root}/{diff_id.hex}")
         if self._durable:
             sync_directory(self._root)
+
+    def sync(self, path: str) -> None:
+        """Make everything below `path` durable, if the store is: cheaper than an fsync a file."""
+        if self._durable:
+            from onggi.linux.fd import Fd
+            from onggi.linux.sync import syncfs
+
+            with Fd(os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)) as directory:
+                syncfs(directory)
 
     def delete(self, diff_id: Digest) -> bool:
         """Remove the layer; tell whether it was here. Nothing may have it mounted."""
@@ -192,12 +200,3 @@ def _write_notes(directory: str, size: int, root: bool, implied: Iterable[bytes]
     paths = b"".join(path + b"\0" for path in sorted(implied))
     if paths:
         write_new(f"{directory}/implied", paths, durable=False)
-
-
-def _sync_file_system(path: str) -> None:
-    """Make everything below `path` durable at once: far cheaper than an fsync for each file."""
-    from onggi.linux.fd import Fd
-    from onggi.linux.sync import syncfs
-
-    with Fd(os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)) as directory:
-        syncfs(directory)

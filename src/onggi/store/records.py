@@ -7,6 +7,7 @@ link whose text is the ID; it counts only while that container has a record.
 
 from __future__ import annotations
 
+import errno
 import os
 
 from onggi.errors import AlreadyExists, Corrupt, InvalidInput, NotFound
@@ -207,8 +208,10 @@ class Records:
     def _link(self, name: str) -> str | None:
         try:
             return os.readlink(f"{self._names}/{name}")
-        except OSError:
-            return None  # no such name, or one that no file could have
+        except OSError as error:
+            if error.errno in (errno.ENOENT, errno.EINVAL, errno.ENAMETOOLONG):
+                return None  # no such name, or one that no file could have
+            raise
 
     def _named(self, name: str) -> str | None:
         container = self._link(name)

@@ -57,6 +57,7 @@ def _make(place: str, workshop: Workshop, layers: Layers, diff_ids: Sequence[Dig
             if plan:
                 _build(f"{half_made}/fs", stack, plan)
         write_new(f"{half_made}/chain", "\n".join(diff_ids).encode(), durable=False)
+        layers.sync(half_made)
         _rename_unless_there(half_made, place)
     finally:
         workshop.remove(half_made)

@@ -25,6 +25,7 @@ Source: containerd core/snapshots/snapshotter.go (the vocabulary); overlayfs.rst
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 
@@ -257,9 +258,9 @@ class Snapshots:
         workshop = self._store.workshop
         doomed = workshop.new_directory()
         try:
-            os.rename(f"{place}/{_FILE}", f"{doomed}/{_FILE}")
             for part in ("upper", "work"):
                 _rename_if_exists(f"{place}/{part}", f"{doomed}/{part}")
+            os.rename(f"{place}/{_FILE}", f"{doomed}/{_FILE}")  # last: until then, try again
             _rmdir_if_empty(place)
         except (FileNotFoundError, NotADirectoryError):
             raise SnapshotNotFound(key) from None
@@ -282,6 +283,8 @@ class Snapshots:
         os.chown(f"{half_made}/upper", uid, gid)
         os.chmod(f"{half_made}/upper", mode)
         write_new(f"{half_made}/{_FILE}", snapshot.encode(), durable=not snapshot.volatile)
+        if not snapshot.volatile:
+            sync_directory(half_made)
 
     def has_other_root(self, key: str) -> bool:
         """Tell whether the root directory's mode or owner is not what the layers say.
@@ -369,12 +372,13 @@ def _forget_volatile(work: str) -> None:
 def _rmdir_if_empty(path: str) -> None:
     try:
         os.rmdir(path)
-    except OSError:
-        return
+    except OSError as error:
+        if error.errno not in (errno.ENOENT, errno.ENOTEMPTY, errno.EEXIST):
+            raise
 
 
 def _rename_if_exists(source: str, target: str) -> None:
     try:
         os.rename(source, target)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return
