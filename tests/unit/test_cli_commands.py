@@ -10,6 +10,7 @@ import pytest
 import onggi
 from onggi.cli.main import main
 from onggi.errors import InvalidInput, NotFound
+from onggi.cli.invocation import Invocation
 from support.remembering_engine import ID, IMAGE, Engine
 
 
@@ -17,12 +18,13 @@ from support.remembering_engine import ID, IMAGE, Engine
 def engine(monkeypatch: pytest.MonkeyPatch) -> Engine:
     remembering = Engine()
 
-    def opened(root: str | None, *, direct: bool) -> Engine:
+    def opened(root: str | None, *, direct: bool, ahead_fd: int) -> Engine:
         assert direct
         remembering.root = root
         return remembering
 
     monkeypatch.setattr(onggi, "Engine", opened, raising=False)
+    monkeypatch.setattr(Invocation, "look_ahead", lambda _self: None)
     return remembering
 
 
