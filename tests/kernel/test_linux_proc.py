@@ -46,7 +46,7 @@ def test_what_is_not_the_root_of_a_procfs_is_refused(path: str) -> None:
 @pytest.mark.parametrize(
     "path",
     [
-        "self/root/etc/hosts",
+        "self/root/etc/passwd",
         "self/exe",
         "self/cwd",
         "self/fd/0",

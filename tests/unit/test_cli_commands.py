@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 import onggi
+from onggi.cli.invocation import Invocation
 from onggi.cli.main import main
 from onggi.errors import InvalidInput, NotFound
-from onggi.cli.invocation import Invocation
 from support.remembering_engine import ID, IMAGE, Engine
 
 
@@ -20,6 +20,7 @@ def engine(monkeypatch: pytest.MonkeyPatch) -> Engine:
 
     def opened(root: str | None, *, direct: bool, ahead_fd: int) -> Engine:
         assert direct
+        assert ahead_fd == -1  # nobody looked ahead here
         remembering.root = root
         return remembering
 

@@ -50,7 +50,10 @@ class Containers:
         return self._load(self._engine.store.containers.resolve(name))
 
     def list(
-        self, *, all: bool = False, filters: dict[str, list[str]] | None = None  # noqa: A002
+        self,
+        *,
+        all: bool = False,
+        filters: dict[str, list[str]] | None = None,  # noqa: A002
     ) -> list[Container]:
         """Return the containers that run, or `all`; of those, the ones that `filters` let pass.
 

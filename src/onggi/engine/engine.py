@@ -33,8 +33,8 @@ class Engine:
     Args: root: where everything lies, /var/lib/onggi if not given. direct: fork monitors from
         this process, which must be single-threaded, as a command is. Otherwise a launcher process
         is started at the first need, and any thread may start containers. ahead_fd: what
-        `runtime.ahead` returned, for the one container that a direct engine starts. recover: put right at
-        the first listing what killed processes left.
+        `runtime.ahead` returned, for the one container that a direct engine starts. recover: put
+        right at the first listing what killed processes left.
     """
 
     def __init__(

@@ -34,7 +34,11 @@ class Launcher:
         try:
             command = launcher.command(theirs, _MODULES)
             self._process = subprocess.Popen(
-                command, pass_fds=(theirs,), stdin=subprocess.DEVNULL, start_new_session=True, cwd="/"
+                command,
+                pass_fds=(theirs,),
+                stdin=subprocess.DEVNULL,
+                start_new_session=True,
+                cwd="/",
             )
         finally:
             os.close(theirs)

@@ -179,7 +179,12 @@ class Streams:
     __slots__ = ("stderr_fd", "stdin_fd", "stdout_fd", "terminal")
 
     def __init__(
-        self, *, stdin_fd: int = -1, stdout_fd: int = -1, stderr_fd: int = -1, terminal: bool = False
+        self,
+        *,
+        stdin_fd: int = -1,
+        stdout_fd: int = -1,
+        stderr_fd: int = -1,
+        terminal: bool = False,
     ) -> None:
         self.stdin_fd = stdin_fd
         self.stdout_fd = stdout_fd

@@ -47,9 +47,8 @@ def _is_suspect(engine: Engine, identifier: str) -> bool:
     directory = creation.run_directory(engine.store, identifier)
     if os.path.exists(directory):
         return not _is_held(directory)
-    if state.read(engine.store.containers.path(identifier)).status == state.RUNNING:
-        return True  # the run directory went with a reboot
-    return False
+    # If it claims to run, its run directory went with a reboot.
+    return state.read(engine.store.containers.path(identifier)).status == state.RUNNING
 
 
 def _is_held(directory: str) -> bool:

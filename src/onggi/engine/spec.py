@@ -174,14 +174,15 @@ def _directory(path: str) -> str:
 
 def _mounts(options: ContainerOptions, parts: Parts) -> list[dict[str, Any]]:
     shm_bytes = parts.request.shm_size or spec.SHM_BYTES
-    own = [*volumes.tmpfs(options), *(mount.to_oci(mapped=options.userns == "auto") for mount in parts.mounts)]
+    mapped = options.userns == "auto"
+    own = [*volumes.tmpfs(options), *(mount.to_oci(mapped=mapped) for mount in parts.mounts)]
     targets = {entry["destination"] for entry in own}
     base = spec.mounts(
         shm_bytes=shm_bytes, writable=options.privileged, own_network=options.network != "host"
     )
     # What was asked for takes the place of what is mounted by default.
     kept = [entry for entry in base if entry["destination"] not in targets]
-    idmap = ["idmap"] if options.userns == "auto" else []
+    idmap = ["idmap"] if mapped else []
     files = [
         {
             "destination": path,

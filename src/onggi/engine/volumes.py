@@ -267,8 +267,8 @@ def _clean(path: str) -> str:
 
 
 def _now() -> str:
-    from onggi.runtime.log import stamp
-
     import time
+
+    from onggi.runtime.log import stamp
 
     return stamp(time.time_ns()).decode()

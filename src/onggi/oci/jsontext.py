@@ -90,7 +90,8 @@ def _make_dumps(*, sort_keys: bool, ascii_only: bool) -> Callable[[Any], str]:
             sort_keys=sort_keys,
             allow_nan=False,
         ).encode
-    encode = make_encoder({}, _refuse, encode_basestring, None, ":", ",", sort_keys, False, False)
+    quote = encode_basestring_ascii if ascii_only else encode_basestring
+    encode = make_encoder({}, _refuse, quote, None, ":", ",", sort_keys, False, False)
     return lambda value: "".join(encode(value, 0))
 
 

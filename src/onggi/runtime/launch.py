@@ -26,8 +26,8 @@ def launch(order: Order, lock_fd: int) -> int:
 
     The first message on it is frames.STARTED or a failure. Closing it detaches.
 
-    Args: lock_fd: what `rundir.lock` returned for the order's run directory; the monitor shares it, and
-        the caller closes its own.
+    Args: lock_fd: what `rundir.lock` returned for the order's run directory; the monitor shares
+        it, and the caller closes its own.
     """
     ours, theirs = channel.pair()
     if os.fork() == 0:
@@ -49,7 +49,7 @@ def serve(order: Order, client_fd: int, lock_fd: int, facts: Host | None = None)
         code = 0
     except failure.StartFailed as failed:
         channel.send(client_fd, failed.encode())
-    except BaseException as error:  # the only one left to tell is at the other end
+    except BaseException as error:  # noqa: BLE001  # the only one left to tell is at the other end
         channel.send(client_fd, failure.from_error("host", None, error).encode())
     finally:
         os._exit(code)

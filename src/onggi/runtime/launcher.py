@@ -1,8 +1,8 @@
 """The launcher: a small single-threaded process that forks for a threaded program.
 
 A program with threads must not fork and go on in Python, so it asks this process, which has
-everything imported and frozen: a child of it shares those pages, and has next to nothing of its own.
-One message asks for one thing:
+everything imported and frozen: a child of it shares those pages, and has next to nothing of its
+own. One message asks for one thing:
 
     L + descriptors (channel, lock, order as JSON)      be the monitor of a new container
     E + descriptors (channel, entry as JSON, three standard streams)   run a program in a container
@@ -87,7 +87,7 @@ def _enter(client_fd: int, payload: int, stdin: int, stdout: int, stderr: int) -
     except failure.StartFailed as failed:
         channel.send(client_fd, failed.encode())
         return
-    except BaseException as error:  # the only one left to tell is at the other end
+    except BaseException as error:  # noqa: BLE001  # the only one left to tell is at the other end
         channel.send(client_fd, failure.from_error("host", None, error).encode())
         return
     for fd in (stdin, stdout, stderr):

@@ -86,7 +86,7 @@ def _be_envoy(plan: Plan, context: Context, become: Callable[[], NoReturn]) -> N
         if pid == 0:
             become()
         channel.send(context.report_fd, b"pid" + str(pid).encode())
-    except BaseException as error:  # whatever it is, the other end must hear of it
+    except BaseException as error:  # noqa: BLE001  # whatever it is, the other end must hear of it
         channel.send(context.report_fd, failure.from_error("container", None, error).encode())
     finally:
         os._exit(0)
@@ -191,7 +191,7 @@ def _mount_root(step: mounts.MountOverlay, userns_fd: int, theirs: int) -> NoRet
         mount.mount("overlay", _place("root"), "overlay", 0, _attach_layers(step, userns_fd))
         tree = mount.open_tree(AT_FDCWD, "root", _CLONE)
         channel.send(theirs, b"root", (tree,))
-    except BaseException as error:  # whatever it is, the other end must hear of it
+    except BaseException as error:  # noqa: BLE001  # whatever it is, the other end must hear of it
         channel.send(theirs, failure.from_error("host", step, error).encode())
     finally:
         os._exit(0)

@@ -252,7 +252,10 @@ class Monitor:
 def command() -> list[str]:
     """Return the command that runs this module as a program, in a bare interpreter."""
     package = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-    code = f"import sys; sys.path.insert(0, {package!r}); from onggi.runtime.monitor import main; main()"
+    code = (
+        f"import sys; sys.path.insert(0, {package!r}); "
+        "from onggi.runtime.monitor import main; main()"
+    )
     return [sys.executable, "-IS", "-c", code]
 
 

@@ -16,8 +16,9 @@ class Watch:
     """What a monitor must know to look after a container that already runs.
 
     directory: where its state and log lie, for good. run_directory: its pipes and lock; may be
-    lost at a reboot. tied: the container ends with whoever is attached to it. cgroups: its own, to be measured and removed. after: a function to call once
-    it has ended and been cleaned up, as "module:function", and the arguments of that call.
+    lost at a reboot. tied: the container ends with whoever is attached to it. cgroups: its own, to
+    be measured and removed. after: a function to call once it has ended and been cleaned up, as
+    "module:function", and the arguments of that call.
     """
 
     __slots__ = (

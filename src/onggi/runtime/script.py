@@ -77,7 +77,7 @@ def render(
         _helpers(plan),
         _HOST + _lines(plan.host),
         _files(directory, files or {}),
-        f"root={quote(root)}\nmkdir -p \"$root\"\n",
+        f'root={quote(root)}\nmkdir -p "$root"\n',
         f"inside=$(cat <<'INSIDE'\n{_inside(plan)}INSIDE\n)\nexport root inside\n",
         _PLACE + _place(plan),
         _clean_up(plan, directory),
@@ -208,7 +208,7 @@ def _files(directory: str, files: Mapping[str, str]) -> str:
     if not directory:
         return ""
     place = quote(directory)
-    text = "# ---- The writable layer, and the files that tell the container who and where it is ----\n"
+    text = "# ---- The writable layer, and files that tell the container who and where it is ----\n"
     text += f"mkdir -p {place}/upper {place}/work\n"
     for name, content in files.items():
         text += f"printf %s {quote(content)} > {place}/{name}\n"

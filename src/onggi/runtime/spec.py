@@ -1,5 +1,6 @@
-"""The configuration of an ordinary container, before anybody's wishes: safe, and what Docker's
-users expect.
+"""The configuration of an ordinary container, before anybody's wishes.
+
+It is safe, and what Docker's users expect.
 
 These are the parts from which the engine and the builder make an OCI runtime configuration. Where a
 default differs from Docker's it is the narrower one: no_new_privs is on, and the number of

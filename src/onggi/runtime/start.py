@@ -196,7 +196,7 @@ def confined(enter: Callable[[], None], program: list[Step], context: Context) -
         failure.apply_steps("program", [execute], context)
     except failure.StartFailed as failed:
         channel.send(report_fd, failed.encode())
-    except BaseException as error:  # whatever it is, the other end must hear of it
+    except BaseException as error:  # noqa: BLE001  # whatever it is, the other end must hear of it
         channel.send(report_fd, failure.from_error("container", None, error).encode())
     finally:
         os._exit(1)

@@ -45,8 +45,7 @@ def plan_cgroups(linux: dict[str, Any], host: Host, identifier: str) -> Controll
     if guard is not None and guard.version == 1:
         numbers += devices.plan_v1(rules, guard)
     steps = [_prepare(one, paths) for one in layout.plan_directories(paths, numbers)]
-    for setting in numbers:
-        steps.append(cgroups.WriteSetting(directories[id(setting.hierarchy)], setting))
+    steps += [cgroups.WriteSetting(directories[id(one.hierarchy)], one) for one in numbers]
     if guard is not None and guard.version == 2:
         program = device_program.device_program(rules)
         steps.append(cgroups.AttachDeviceProgram(directories[id(guard)], program))

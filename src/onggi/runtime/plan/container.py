@@ -231,7 +231,8 @@ def _plan_tree(
         *mounts.plan_hidden(config),
     ]
     if config["process"].get("terminal"):
-        steps += [devices.OpenTerminal(config["process"].get("user", {}).get("uid", 0)), devices.BindConsole()]
+        uid = config["process"].get("user", {}).get("uid", 0)
+        steps += [devices.OpenTerminal(uid), devices.BindConsole()]
     cwd = config["process"].get("cwd", "/")
     if cwd != "/":
         steps.append(mount_steps.MakeDirectory(cwd))

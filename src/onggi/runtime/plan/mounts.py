@@ -64,9 +64,7 @@ def plan_mounts(config: dict[str, Any], hierarchies: Iterable[Hierarchy]) -> lis
     return steps
 
 
-def _plan_mount(
-    entry: dict[str, Any], target: str, hierarchies: Iterable[Hierarchy]
-) -> list[Step]:
+def _plan_mount(entry: dict[str, Any], target: str, hierarchies: Iterable[Hierarchy]) -> list[Step]:
     options = tuple(entry.get("options", ()))
     kind = entry.get("type", "bind" if BIND.intersection(options) else "none")
     if kind == "bind" or BIND.intersection(options):
@@ -143,9 +141,11 @@ def plan_hidden(config: dict[str, Any]) -> list[Step]:
     """Return the steps that mask paths and make paths read-only."""
     linux = config.get("linux", {})
     steps: list[Step] = [mounts.MaskPath(path) for path in linux.get("maskedPaths", [])]
-    for path in linux.get("readonlyPaths", []):
-        steps.append(mounts.ReadonlyPath(path, _flags_at(path, config.get("mounts", []))))
-    return steps
+    entries = config.get("mounts", [])
+    return steps + [
+        mounts.ReadonlyPath(path, _flags_at(path, entries))
+        for path in linux.get("readonlyPaths", [])
+    ]
 
 
 def _flags_at(path: str, entries: list[dict[str, Any]]) -> tuple[str, ...]:

@@ -16,11 +16,11 @@ from onggi.linux.path import Inside
 class Context:
     """What steps share while a plan is applied; it starts empty and belongs to one process.
 
-    `pid` is the process that host steps act on, `pidfd` one whose namespaces are entered. `root_fd` is the container's root directory, from
-    the moment it is mounted. `trees` holds detached mounts that the host opened
-    beforehand, by source path, for a process that may no longer open them itself. `stub_fd`
-    is the sealed program through which it is entered. `terminal_fd` and `report_fd` belong to the
-    container's process.
+    `pid` is the process that host steps act on, `pidfd` one whose namespaces are entered. `root_fd`
+    is the container's root directory, from the moment it is mounted. `trees` holds detached mounts
+    that the host opened beforehand, by source path, for a process that may no longer open them
+    itself. `stub_fd` is the sealed program through which the program is entered. `terminal_fd` and
+    `report_fd` belong to the container's process.
     """
 
     __slots__ = (

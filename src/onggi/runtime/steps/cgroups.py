@@ -84,7 +84,8 @@ class InheritCpuset(Step):
         apply.inherit(self.inherit)
 
     def describe(self) -> str:
-        return f"copy the parent's {self.inherit.file} to {self.inherit.path}: {self.inherit.reason}"
+        what = self.inherit
+        return f"copy the parent's {what.file} to {what.path}: {what.reason}"
 
     def shell(self) -> list[str]:
         path, file = self.inherit.path, self.inherit.file

@@ -139,4 +139,3 @@ class BindConsole(Step):
     def shell(self) -> list[str]:
         target = in_root("/dev/console")
         return [f'if tty -s; then : > {target}; mount --bind "$(tty)" {target}; fi']
-

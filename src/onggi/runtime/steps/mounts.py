@@ -361,10 +361,8 @@ class ReadonlyPath(Step):
     def shell(self) -> list[str]:
         path = in_root(self.path)
         listed = ",".join(["ro", *self.keep])
-        return [
-            f"if [ -e {path} ]; then mount --rbind {path} {path} && "
-            f"mount -o remount,bind,{listed} {path}; fi"
-        ]
+        bind = f"mount --rbind {path} {path} && mount -o remount,bind,{listed} {path}"
+        return [f"if [ -e {path} ]; then {bind}; fi"]
 
 
 class RootReadonly(Step):
@@ -469,7 +467,7 @@ def _unescape(value: str) -> str:
 
 
 def _attach_new(fs_fd: int, attributes: int, dirfd: int, target: str, propagation: int) -> None:
-    """Create the file system that `fs_fd` describes and attach it; the kernel's words on failure."""
+    """Create what `fs_fd` describes and attach it; a failure carries the kernel's own words."""
     try:
         mount.fsconfig_create(fs_fd)
         tree = mount.fsmount(fs_fd, mount.FSMOUNT_CLOEXEC, attributes)
@@ -523,10 +521,7 @@ def _overlay_itself(target_fd: int) -> None:
 
 def _clone_onto(source_fd: int, target_fd: int, attributes: int) -> None:
     flags = (
-        mount.OPEN_TREE_CLONE
-        | mount.OPEN_TREE_CLOEXEC
-        | mount.AT_EMPTY_PATH
-        | mount.AT_RECURSIVE
+        mount.OPEN_TREE_CLONE | mount.OPEN_TREE_CLOEXEC | mount.AT_EMPTY_PATH | mount.AT_RECURSIVE
     )
     tree = mount.open_tree(source_fd, "", flags)
     try:

@@ -7,6 +7,7 @@ import os
 
 from onggi.linux import interface, mount, namespace, process
 from onggi.runtime.steps.base import Context, Step, quote
+from onggi.runtime.steps.options import PROPAGATION
 
 # OCI name -> option of unshare(1) and nsenter(1); both use the same words but for the mount one.
 _OPTION = {
@@ -129,19 +130,11 @@ class SetPropagation(Step):
 
     __slots__ = ("mode",)
 
-    FLAGS = {
-        "slave": mount.MS_SLAVE,
-        "private": mount.MS_PRIVATE,
-        "shared": mount.MS_SHARED,
-        "unbindable": mount.MS_UNBINDABLE,
-    }
-
     def __init__(self, mode: str) -> None:
         self.mode = mode  # as in the runtime specification: "rslave", "private", …
 
     def apply(self, context: Context) -> None:
-        recursive = mount.MS_REC if self.mode.startswith("r") else 0
-        mount.mount("", "/", "", recursive | self.FLAGS[self.mode.removeprefix("r")], "")
+        mount.mount("", "/", "", PROPAGATION[self.mode], "")
 
     def describe(self) -> str:
         return f"make the host's mounts {self.mode} here, so that none of ours reaches the host"

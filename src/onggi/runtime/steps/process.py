@@ -193,7 +193,7 @@ class LimitBoundingSet(PrivilegeStep):
 
 
 class SwitchUser(PrivilegeStep):
-    """Become another user, with its groups, keeping the capabilities for the step that sets them."""
+    """Become another user, with its groups; the capabilities stay for the step that sets them."""
 
     __slots__ = ("gid", "groups", "uid")
 
