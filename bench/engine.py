@@ -19,8 +19,9 @@ from onggi.runtime.seccomp.profile import default_profile
 PROMISES = [harness.Promise(15), harness.Promise(1.2, of="crun run")]
 
 
-# crun 1.8 does not know the time namespace.
+# crun 1.8 knows neither the time namespace nor the current version of the specification.
 UNKNOWN_TO_PEERS = {"time"}
+OLD_VERSION = {"ociVersion": "1.0.2"}
 
 
 def main() -> None:
@@ -55,7 +56,8 @@ def _equal_config(config: dict[str, Any]) -> dict[str, Any]:
     held = config["process"]["capabilities"]["bounding"]
     seccomp = default_profile(held, os.uname().machine)
     kept = {key: value for key, value in linux.items() if key != "timeOffsets"}
-    return config | {"linux": kept | {"namespaces": namespaces, "seccomp": seccomp}}
+    linux = kept | {"namespaces": namespaces, "seccomp": seccomp}
+    return config | OLD_VERSION | {"linux": linux}
 
 
 if __name__ == "__main__":

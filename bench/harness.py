@@ -4,6 +4,7 @@ Every contender takes its turn in every round, so that whatever else the machine
 meantime falls on all of them alike. The first rounds fill caches and are thrown away.
 """
 
+import contextlib
 import os
 import statistics
 import subprocess
@@ -20,6 +21,7 @@ ROUNDS = int(os.environ.get("ROUNDS", "20"))
 WARM_UP = 3
 
 Contender = Callable[[], object]
+Place = Callable[[], contextlib.AbstractContextManager[None]]
 
 
 class Samples:
@@ -83,24 +85,20 @@ def report(title: str, results: list[Samples], promises: list[Promise]) -> None:
     print(flush=True)
 
 
-def command(words: list[str], *, enter: Callable[[], None] | None = None) -> Contender:
-    """Make a contender of a command that must succeed; `enter` runs in the child before it."""
+def command(words: list[str], *, inside: Place = contextlib.nullcontext) -> Contender:
+    """Make a contender of a command that must succeed, started where `inside` leads."""
 
     def run() -> None:
-        done = subprocess.run(
-            words,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            preexec_fn=enter or _stay,
-            timeout=120,
-            check=False,
-        )
+        with inside():
+            done = subprocess.run(
+                words,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+                timeout=120,
+                check=False,
+            )
         if done.returncode:
             sys.exit(f"{' '.join(words)}: exit {done.returncode}: {done.stderr.decode().strip()}")
 
     return run
-
-
-def _stay() -> None:
-    """Enter nothing. It is here so that every contender is started in the same way."""

@@ -11,12 +11,15 @@ import json
 import os
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
-from harness import Contender, command
+from harness import Contender, Place, command
 from onggi.linux import namespace, process
 
+PODMAN_LOCKS = Path("/dev/shm/libpod_lock")
+SECONDS_TO_END = 10
 V2_BESIDE_V1 = Path("/sys/fs/cgroup/unified")
 
 # podman raises these by itself, which takes a capability that a container host may lack.
@@ -26,13 +29,13 @@ LIMITS = ("--ulimit", "nofile=1024:1024", "--ulimit", "nproc=1024:1024")
 class Peers:
     """The peers, ready to run on one temporary directory."""
 
-    def __init__(self, work: Path, enter: Callable[[], None]) -> None:
+    def __init__(self, work: Path, inside: Place) -> None:
         self._work = work
-        self._enter = enter
+        self._inside = inside
 
     def run(self, *words: str) -> Contender:
         """Make a contender of a peer's command line."""
-        return command(list(words), enter=self._enter)
+        return command(list(words), inside=self._inside)
 
     def podman(self, *words: str) -> Contender:
         """Make a contender of a podman command on the temporary store."""
@@ -68,10 +71,15 @@ def is_installed(program: str) -> bool:
 def prepared(work: Path) -> Iterator[Peers]:
     """Set the peers up on a directory, and leave nothing of them afterwards."""
     process.set_child_subreaper()  # podman's monitors are ours to wait for, not init's
-    with _mount_namespace() as namespace_fd:
-        yield Peers(work, lambda: namespace.setns(namespace_fd, namespace.CLONE_NEWNS))
-    _reap()
-    _remove_cgroups()
+    had_locks = PODMAN_LOCKS.exists()
+    try:
+        with _mount_namespace() as namespace_fd:
+            yield Peers(work, lambda: _inside(namespace_fd))
+    finally:
+        _reap()
+        _remove_cgroups()
+        if not had_locks:
+            PODMAN_LOCKS.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager
@@ -91,11 +99,25 @@ def _mount_namespace() -> Iterator[int]:
             os.close(namespace_fd)
 
 
+@contextlib.contextmanager
+def _inside(namespace_fd: int) -> Iterator[None]:
+    """Be in another mount namespace for a while; this process has one thread only."""
+    own_fd = os.open("/proc/self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        namespace.setns(namespace_fd, namespace.CLONE_NEWNS)
+        yield
+    finally:
+        namespace.setns(own_fd, namespace.CLONE_NEWNS)
+        os.close(own_fd)
+
+
 def _reap() -> None:
-    """Wait for what the peers left as children of ours."""
+    """Wait for what the peers left as children of ours, but not for ever."""
+    deadline = time.monotonic() + SECONDS_TO_END
     with contextlib.suppress(ChildProcessError):
-        while True:
-            os.wait()
+        while time.monotonic() < deadline:
+            if os.waitpid(-1, os.WNOHANG) == (0, 0):
+                time.sleep(0.01)
 
 
 def _remove_cgroups() -> None:

@@ -34,7 +34,7 @@ class Stage:
 
     def inspect(self, name: str) -> dict[str, object]:
         """Read what `onggi inspect` says of one container."""
-        line = [COMMAND, "--root", self.root, "inspect", name]
+        line = [str(COMMAND), "--root", str(self.root), "inspect", name]
         done = subprocess.run(line, capture_output=True, check=True, timeout=30)
         (record,) = json.loads(done.stdout)
         return dict(record)
