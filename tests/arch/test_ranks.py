@@ -34,6 +34,7 @@ FACES = {
         "onggi.cli",
         "onggi.engine.ahead",
         "onggi.engine.containers.Container",
+        "onggi.engine.durations",
         "onggi.engine.options",
         "onggi.errors",
         "onggi.linux.signals",

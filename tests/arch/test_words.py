@@ -8,7 +8,7 @@ import pytest
 from support.repository import ROOT
 
 PROMISES = re.compile(r"\b(TODO|FIXME|XXX|HACK)\b")
-PLACES = re.compile(r"/(root|home)/(?!\.)\w+/|/work/(?!dir)\w+/")
+PLACES = re.compile(r"(?<!\w)/(root|home)/(?!\.)\w+/|(?<!\w)/work/(?!dir)\w+/")
 THIS_FILE = "tests/arch/test_words.py"
 
 

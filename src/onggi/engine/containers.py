@@ -52,8 +52,8 @@ class Containers:
     def list(
         self,
         *,
-        all: bool = False,
-        filters: dict[str, list[str]] | None = None,  # noqa: A002
+        all: bool = False,  # noqa: A002  the word that callers expect
+        filters: dict[str, list[str]] | None = None,
     ) -> list[Container]:
         """Return the containers that run, or `all`; of those, the ones that `filters` let pass.
 
