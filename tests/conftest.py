@@ -91,7 +91,8 @@ def root_dir() -> Iterator[Path]:
     memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
     path = Path(tempfile.mkdtemp(prefix="onggi-test-", dir=os.environ.get("TMPDIR", memory)))
     yield path
-    shutil.rmtree(path)
+    if path.exists():  # `system reset` has removed it otherwise
+        shutil.rmtree(path)
 
 
 @pytest.fixture

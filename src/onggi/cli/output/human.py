@@ -1,38 +1,16 @@
-"""Durations and sizes as Docker writes them.
+"""Moments and sizes as Docker writes them.
 
-Source: github.com/docker/go-units, duration.go and size.go.
+Source: github.com/docker/go-units, size.go.
 """
 
 from __future__ import annotations
 
 import time
 
+from onggi.engine.durations import duration
+
 _DECIMAL = ("B", "kB", "MB", "GB", "TB", "PB", "EB")
 _BINARY = ("B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
-
-
-def duration(seconds: float) -> str:
-    """Return a duration in words, one unit: `About an hour`, `3 weeks`."""
-    minutes, hours = int(seconds / 60), int(seconds / 3600 + 0.5)
-    if seconds < 1:
-        return "Less than a second"
-    if seconds < 60:
-        return "1 second" if int(seconds) == 1 else f"{int(seconds)} seconds"
-    if minutes < 60:
-        return "About a minute" if minutes == 1 else f"{minutes} minutes"
-    if hours < 48:
-        return "About an hour" if hours == 1 else f"{hours} hours"
-    return _long_duration(hours, seconds)
-
-
-def _long_duration(hours: int, seconds: float) -> str:
-    if hours < 24 * 7 * 2:
-        return f"{hours // 24} days"
-    if hours < 24 * 30 * 2:
-        return f"{hours // 24 // 7} weeks"
-    if hours < 24 * 365 * 2:
-        return f"{hours // 24 // 30} months"
-    return f"{int(seconds / 3600) // 24 // 365} years"
 
 
 def ago(moment: float, now: float) -> str:
