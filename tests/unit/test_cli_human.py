@@ -3,6 +3,7 @@
 import pytest
 
 from onggi.cli.output import human
+from onggi.engine.durations import duration
 
 MINUTE, HOUR, DAY = 60, 3600, 86400
 
@@ -37,7 +38,7 @@ MINUTE, HOUR, DAY = 60, 3600, 86400
     ],
 )
 def test_duration(seconds: float, text: str) -> None:
-    assert human.duration(seconds) == text
+    assert duration(seconds) == text
 
 
 @pytest.mark.parametrize(

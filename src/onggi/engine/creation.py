@@ -9,7 +9,6 @@ from onggi.engine import limits, names, spec, volumes
 from onggi.engine.users import read_accounts
 from onggi.errors import AlreadyExists
 from onggi.image.images import get_image
-from onggi.oci.mount import Mount
 from onggi.runtime import rundir
 
 TYPE_CHECKING = False
@@ -18,6 +17,7 @@ if TYPE_CHECKING:
 
     from onggi.engine.options import ContainerOptions
     from onggi.image.images import Image
+    from onggi.oci.mount import Mount
     from onggi.resources.host import Host
     from onggi.store.store import Store
 
@@ -60,16 +60,12 @@ def describe(
     identifier = os.urandom(32).hex()
     directory = f"{store.root}/explained/{identifier}"
     trees = store.snapshots.lower_stack(image.diff_ids)
-    record = _compose(store, options, image, identifier, directory, trees, host)
+    record = _compose(store, options, image, identifier, directory, trees, host, make=False)
     record.update(id=identifier, directory=directory, files=_contents(options, identifier))
-    lower = store.snapshots.view(image.diff_ids)[0]
-    writable = (f"upperdir={directory}/upper", f"workdir={directory}/work")
-    rest = tuple(_with_places(word, places(store)) for word in lower.options if word != "ro")
-    return record, [Mount(type="overlay", source="overlay", options=(*rest, *writable))]
-
-
-def _with_places(option: str, path: str) -> str:
-    return f"{option}:{path}" if option.startswith("lowerdir=") else option
+    durable = not options.remove
+    return record, store.snapshots.planned_mounts(
+        directory, image.diff_ids, beneath=places(store), durable=durable
+    )
 
 
 def release(store: Store, identifier: str, lock_fd: int) -> None:
@@ -124,7 +120,7 @@ def _prepare(
         with open(f"{directory}/{name}", "w", encoding="utf-8") as file:
             file.write(text)
     trees = store.snapshots.stack(identifier)
-    return _compose(store, options, image, identifier, directory, trees, host)
+    return _compose(store, options, image, identifier, directory, trees, host, make=True)
 
 
 def _compose(
@@ -135,10 +131,12 @@ def _compose(
     directory: str,
     trees: list[str],
     host: Host,
+    *,
+    make: bool,
 ) -> dict[str, Any]:
     request = limits.request(options.limits)
     granted, resources, warnings = limits.fitted(request, host)
-    mounts = volumes.resolve(options, image.config.volumes, store)
+    mounts = volumes.resolve(options, image.config.volumes, store, make=make)
     parts = spec.Parts(
         identifier=identifier,
         image=image.config,

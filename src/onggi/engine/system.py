@@ -171,4 +171,3 @@ def _rmdir(path: str) -> None:
         os.rmdir(path)
     except OSError:
         return  # in use by another store, or never there
-

@@ -6,6 +6,7 @@ import os
 import stat
 
 from onggi.errors import Conflict, InvalidInput
+from onggi.store.names import require_name
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -137,9 +138,11 @@ def anonymous() -> str:
 
 
 def resolve(
-    options: ContainerOptions, image_volumes: tuple[str, ...], store: Store
+    options: ContainerOptions, image_volumes: tuple[str, ...], store: Store, *, make: bool
 ) -> list[VolumeMount]:
-    """Return every bind and volume of a container, made where they did not exist, deepest last.
+    """Return every bind and volume of a container, deepest last.
+
+    Args: make: make what does not exist, as a container that is to be started needs it.
 
     Raises: InvalidInput: a word that makes no sense, or one target named twice.
     """
@@ -155,7 +158,7 @@ def resolve(
         for path in image_volumes
         if path not in taken
     ]
-    return [_found(mount, store) for mount in sorted(asked, key=lambda one: one.target)]
+    return [_found(mount, store, make) for mount in sorted(asked, key=lambda one: one.target)]
 
 
 def parse(text: str) -> VolumeMount:
@@ -199,16 +202,18 @@ def _from_words(words: dict[str, Any]) -> VolumeMount:
     return VolumeMount(kind="bind", source=source, target=mount.target, options=options)
 
 
-def _found(mount: VolumeMount, store: Store) -> VolumeMount:
-    """Make what the mount shows, as Docker does for `-v`, and say where it lies."""
+def _found(mount: VolumeMount, store: Store, make: bool) -> VolumeMount:
+    """Say where what the mount shows lies, made as Docker does for `-v`."""
     if mount.kind == "bind":
-        os.makedirs(mount.source, exist_ok=True) if not os.path.exists(mount.source) else None
+        if make and not os.path.exists(mount.source):
+            os.makedirs(mount.source, exist_ok=True)
         return mount
-    name = mount.name or anonymous()
-    store.volumes.create(name, {"created": _now(), "labels": {}, "anonymous": not mount.name})
+    name = require_name(mount.name or anonymous(), "volume name")
+    if make:
+        store.volumes.create(name, {"created": _now(), "labels": {}, "anonymous": not mount.name})
     return VolumeMount(
         kind="volume",
-        source=store.volumes.path(name),
+        source=store.volumes.data_path(name),
         target=mount.target,
         name=name,
         options=mount.options,

@@ -147,9 +147,12 @@ def drop_bounding(mask_kept: int) -> None:
     Source: prctl(2), PR_CAPBSET_DROP.
     """
     for number in range(_MOST_CAPABILITIES):
-        if mask_kept >> number & 1 == 0 and _prctl(_PR_CAPBSET_DROP, number, 0, 0, 0) < 0:
-            if _prctl(_PR_CAPBSET_READ, number, 0, 0, 0) < 0:
-                return  # beyond the last that this kernel knows
+        if mask_kept >> number & 1 or _prctl(_PR_CAPBSET_DROP, number, 0, 0, 0) == 0:
+            continue
+        held = _prctl(_PR_CAPBSET_READ, number, 0, 0, 0)
+        if held < 0:
+            return  # beyond the last that this kernel knows
+        if held:
             check(_prctl(_PR_CAPBSET_DROP, number, 0, 0, 0), "prctl")
 
 

@@ -145,16 +145,21 @@ class Snapshots:
         """
         snapshot = self.load(key)
         place = f"{self._root}/{key}"
-        lower = self._lower(snapshot.chain, snapshot.repair)
-        options = (
-            "lowerdir=" + (f"{lower}:{_escaped(beneath)}" if beneath else lower),
-            "upperdir=" + _escaped(f"{place}/upper"),
-            "workdir=" + _escaped(f"{place}/work"),
-            *(_VOLATILE if snapshot.volatile else _PLAIN),
-        )
         if snapshot.volatile:
             _forget_volatile(f"{place}/work")
-        return [Mount(type="overlay", source="overlay", options=options)]
+        lower = self._lower(snapshot.chain, snapshot.repair)
+        return [_overlay(lower, place, beneath, volatile=snapshot.volatile)]
+
+    def planned_mounts(
+        self, place: str, diff_ids: Sequence[Digest], *, beneath: str, durable: bool
+    ) -> list[Mount]:
+        """Return what `mounts` would, for a snapshot that nobody prepares, with upper in `place`.
+
+        Raises: LayerNotFound
+        """
+        notes = [self._store.layers.notes(each) for each in diff_ids]
+        lower = self._lower(diff_ids, self._repair(diff_ids, notes))
+        return [_overlay(lower, place, beneath, volatile=not durable)]
 
     def view(self, diff_ids: Sequence[Digest]) -> list[Mount]:
         """Return the mounts that show these layers, the lowest first, read-only.
@@ -349,6 +354,16 @@ def _topmost(chain: Sequence[Digest]) -> list[Digest]:
     refuses that (ELOOP), and the topmost says all that the other says.
     """
     return list(dict.fromkeys(reversed(chain)))
+
+
+def _overlay(lower: str, place: str, beneath: str, *, volatile: bool) -> Mount:
+    options = (
+        "lowerdir=" + (f"{lower}:{_escaped(beneath)}" if beneath else lower),
+        "upperdir=" + _escaped(f"{place}/upper"),
+        "workdir=" + _escaped(f"{place}/work"),
+        *(_VOLATILE if volatile else _PLAIN),
+    )
+    return Mount(type="overlay", source="overlay", options=options)
 
 
 def _escaped(path: str) -> str:

@@ -71,10 +71,14 @@ class Volumes:
 
         Raises: VolumeNotFound
         """
-        path = f"{self._root}/{self._checked(name)}/{_DATA}"
+        path = self.data_path(name)
         if not os.path.isdir(path):
             raise VolumeNotFound(name)
         return path
+
+    def data_path(self, name: str) -> str:
+        """Return where that directory is, or would be. Raises: VolumeNotFound: for no name."""
+        return f"{self._root}/{self._checked(name)}/{_DATA}"
 
     def list(self) -> Iterator[dict[str, Any]]:
         """Load the record of every volume, by name."""

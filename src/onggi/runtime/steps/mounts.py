@@ -250,6 +250,14 @@ class BindMount(Step):
         attributes = [word for word in self.options if word in words.ATTRIBUTES and word != "rw"]
         if attributes:
             lines.append(f"mount -o remount,bind,{','.join(attributes)} {target}")
+        deep = [word[1:] for word in self.options if words.is_recursive(word)]
+        if deep:
+            lines += [
+                f"findmnt --submounts --noheadings --list --output VFS-OPTIONS,TARGET {target} |",
+                "while read -r flags place; do",
+                f'    mount -o "remount,bind,$flags,{",".join(deep)}" "$place"',
+                "done",
+            ]
         return lines
 
     def argument(self) -> str:
