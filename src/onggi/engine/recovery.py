@@ -36,6 +36,16 @@ def recover(engine: Engine) -> None:
     for identifier in set(store.containers.ids()) | set(_run_directories(store.run)):
         if _is_suspect(engine, identifier):
             _recover_one(engine, identifier)
+    _sweep_snapshots(engine)
+
+
+def _sweep_snapshots(engine: Engine) -> None:
+    """Remove the writable layers of containers and builds that never came to be."""
+    store = engine.store
+    if set(os.listdir(f"{store.root}/containers")) - set(store.containers.ids()):
+        from onggi.store.collect import sweep_snapshots
+
+        sweep_snapshots(store)
 
 
 def _run_directories(run: str) -> list[str]:

@@ -15,6 +15,7 @@ import errno
 import os
 import select
 import sys
+import time
 
 from onggi.oci import jsontext
 from onggi.runtime import frames, rundir, state, stdio
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 _MOST_PENDING = 8 * frames.MOST_BYTES  # held for a reader or a program that is slow
 _SETTLE_MS = 1000
 _SIGKILL = 9
+_REAP_SECONDS = 5.0  # how long a process's own parent may take to wait for it
 _DRAIN_MS = 20  # how long output may still be on its way once the first process has ended
 
 
@@ -277,22 +279,42 @@ def main() -> None:
     Monitor(watch, running, ends, client_fd=client, lock_fd=lock).run(settle=False)
 
 
-def wait_status(pid: int, pidfd: int) -> int:
-    """Return how `pid` ended, as waitpid says it; it has ended already."""
+def wait_status(pid: int, pidfd: int) -> int | None:
+    """Return how `pid` ended, as waitpid says it; it has ended already.
+
+    Of somebody else's child (its first monitor was killed) the kernel tells only once its parent
+    has waited for it, and kernels before 6.15 never: then None.
+    """
     try:
         return os.waitpid(pid, 0)[1]
-    except ChildProcessError:  # somebody else's child: its first monitor was killed
-        from onggi.linux import pidfd as facts
-
-        return facts.exit_status(pidfd)
+    except ChildProcessError:
+        return _status_of_another(pidfd)
 
 
-def conclude(watch: Watch, running: State, status: int) -> State:
-    """Write down how the container ended."""
+def _status_of_another(pidfd: int) -> int | None:
+    from onggi.linux import pidfd as facts
+
+    deadline = time.monotonic() + _REAP_SECONDS
+    while True:
+        try:
+            return facts.exit_status(pidfd)
+        except ProcessLookupError:
+            if time.monotonic() > deadline:
+                return None
+            time.sleep(_REAP_SECONDS / 1000)
+        except OSError:
+            return None
+
+
+def conclude(watch: Watch, running: State, status: int | None) -> State:
+    """Write down how the container ended; None is an end that nobody saw."""
     from onggi.resources import measure
 
     oom_killed = measure.oom_kills(watch.cgroups) > 0
-    final = state.ended(running, status, oom_killed=oom_killed)
+    if status is None:
+        final = state.lost(running)
+    else:
+        final = state.ended(running, status, oom_killed=oom_killed)
     state.write(watch.directory, final)
     return final
 

@@ -75,6 +75,20 @@ def collect(store: Store, *, keep: Iterable[str] = ()) -> Collected:
     return collected
 
 
+def sweep_snapshots(store: Store) -> list[str]:
+    """Remove snapshots that belong to no container and whose process is dead; return their keys.
+
+    Cheap where there are none, and safe at any time: nobody can come back to one of these.
+    """
+    collected = Collected()
+    doomed = store.workshop.new_directory()
+    try:
+        _take_dead_snapshots(store, doomed, collected)
+    finally:
+        store.workshop.remove(doomed)
+    return collected.snapshots
+
+
 def mentioned_by_all(store: Store, keep: Iterable[str] = ()) -> set[str]:
     """Return every digest that is named, directly or through documents."""
     found = set(keep) | leases.held(f"{store.root}/tmp")
@@ -129,7 +143,10 @@ def _take_dead_snapshots(store: Store, doomed: str, collected: Collected) -> Non
     for key in os.listdir(root):
         if os.path.exists(f"{root}/{key}/{RECORD}") or _is_live(store, key):
             continue
-        os.rename(f"{root}/{key}", f"{doomed}/snapshot-{key}")
+        try:
+            os.rename(f"{root}/{key}", f"{doomed}/snapshot-{key}")
+        except FileNotFoundError:
+            continue  # another process takes them, too
         collected.snapshots.append(key)
 
 
