@@ -12,12 +12,13 @@ from types import FrameType
 import pytest
 
 from support import requirements
+from support.box import Box
 from support.command import Onggi
 from support.leaks import SESSION, Machine, wait_until_clean
 from support.repository import COMMAND
 
 DEFAULT_LIMIT = 120.0
-TOUCHES_THE_MACHINE = ("kernel", "integration", "fault", "differential")
+TOUCHES_THE_MACHINE = ("kernel", "integration", "security", "fault", "differential")
 
 os.environ[SESSION] = uuid.uuid4().hex
 
@@ -103,3 +104,22 @@ def onggi(root_dir: Path) -> Iterator[Onggi]:
     command = Onggi(root_dir)
     yield command
     command("system", "reset", "--force")
+
+
+@pytest.fixture(scope="session")
+def _busybox_store() -> Iterator[Box]:
+    """Give a store with a busybox image, for all the tests that only run something in it."""
+    if not COMMAND.exists():
+        pytest.fail(f"{COMMAND} is missing: make setup", pytrace=False)
+    memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+    box = Box(Path(tempfile.mkdtemp(prefix="onggi-test-", dir=os.environ.get("TMPDIR", memory))))
+    box("bootstrap", "busybox")
+    yield box
+    box("system", "reset", "--force")
+
+
+@pytest.fixture
+def box(_busybox_store: Box) -> Iterator[Box]:
+    """Give the shared store with its image; containers and volumes are removed afterwards."""
+    yield _busybox_store
+    _busybox_store.empty()
