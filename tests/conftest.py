@@ -14,7 +14,7 @@ import pytest
 from support import requirements
 from support.box import Box
 from support.command import Onggi
-from support.leaks import SESSION, Machine, wait_until_clean
+from support.leaks import SESSION, Machine, shared_cgroups, wait_until_clean
 from support.repository import COMMAND
 
 DEFAULT_LIMIT = 120.0
@@ -80,8 +80,11 @@ def _touches_the_machine(item: pytest.Item) -> bool:
 @pytest.fixture(scope="session", autouse=True)
 def _machine_as_found() -> Iterator[None]:
     """Hold, at the very end, that the machine is as it was before the first test."""
-    before = Machine()
+    before, shared_before = Machine(), shared_cgroups()
     yield
+    if os.environ.get("ONGGI_TEST_ALONE"):
+        for path in shared_cgroups() - shared_before:
+            os.rmdir(path)
     left = [line for line in wait_until_clean(before, seconds=5) if "descriptor:" not in line]
     assert not left, "the tests left behind:\n  " + "\n  ".join(left)
 

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 SESSION = "ONGGI_TEST_SESSION"
+PARENT_CGROUP = "onggi"
 
 
 class Machine:
@@ -55,7 +56,16 @@ def _mounts() -> set[str]:
 
 
 def _cgroups() -> set[str]:
-    """List cgroups with our name in their path, in every hierarchy that is mounted."""
+    """List cgroups with our name in their path, but for the parent that all containers share."""
+    return {path for path in _our_cgroups() if os.path.basename(path) != PARENT_CGROUP}
+
+
+def shared_cgroups() -> set[str]:
+    """List the parents of all containers' cgroups, which outlive the containers."""
+    return {path for path in _our_cgroups() if os.path.basename(path) == PARENT_CGROUP}
+
+
+def _our_cgroups() -> set[str]:
     roots = [line.split()[4] for line in _mountinfo() if " - cgroup" in line]
     return {
         path
