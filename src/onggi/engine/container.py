@@ -11,6 +11,7 @@ from onggi.engine.options import Exit
 from onggi.errors import Conflict
 from onggi.linux import process
 from onggi.runtime import rundir, state
+from onggi.runtime.failure import StartFailed
 from onggi.runtime.order import Order, Watch
 
 TYPE_CHECKING = False
@@ -94,8 +95,9 @@ class Container:
             os.close(lock_fd)
         try:
             channel.wait_started()
-        except BaseException:
+        except BaseException as error:
             channel.close()
+            _say_what_is_missing(error)
             if self.record["options"]["remove"]:
                 self.remove(force=True, volumes=True)
             raise
@@ -315,6 +317,14 @@ class Container:
     def explain(self) -> str:
         """Return the shell script that makes a container like it, without Onggi."""
         return self._engine.script(self.record, self._rootfs())
+
+
+def _say_what_is_missing(error: BaseException) -> None:
+    """Add to a failed start what this host lacks, which is then most likely the reason."""
+    from onggi.engine.system import warnings
+
+    if isinstance(error, StartFailed) and error.stage != "program":
+        error.hint = error.hint or "; ".join(warnings())
 
 
 def remove_anonymous_volumes(engine: Engine, record: dict[str, Any]) -> None:

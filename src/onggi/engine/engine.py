@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 
+from onggi.errors import Denied, Unsupported
 from onggi.runtime.session import Session as Channel
 from onggi.store.store import DEFAULT_ROOT, Store
 
@@ -45,6 +46,10 @@ class Engine:
         ahead_fd: int = -1,
         recover: bool = True,
     ) -> None:
+        if os.geteuid() != 0:
+            raise Denied(
+                "namespaces, mounts and control groups are made by root", hint="try again with sudo"
+            )
         self.store = Store(root or DEFAULT_ROOT)
         self._direct = direct
         self._ahead_fd = ahead_fd
@@ -146,6 +151,11 @@ class Engine:
         from onggi.runtime import host, launch, script
         from onggi.runtime.plan.container import plan_container
 
+        if record["options"]["userns"] != "host":
+            raise Unsupported(
+                "no script can be printed yet of a container in a user namespace",
+                hint="leave out --userns to see the rest",
+            )
         path, flags = self.filter_file(record)
         plan = plan_container(
             record["config"],
