@@ -99,7 +99,11 @@ def command(options: ContainerOptions, image: ImageConfig) -> list[str]:
 
 def stop_signal(options: ContainerOptions, image: ImageConfig) -> int:
     """Return the signal that asks the program to end."""
-    return signals.parse(options.stop_signal or image.stop_signal or "SIGTERM")
+    word = options.stop_signal or image.stop_signal or "SIGTERM"
+    try:
+        return signals.parse(word)
+    except ValueError:
+        raise InvalidInput(f"invalid signal: {word}", hint="such as SIGTERM, TERM or 15") from None
 
 
 def _refuse(options: ContainerOptions) -> None:
@@ -160,8 +164,11 @@ def environment(options: ContainerOptions, parts: Parts, home: str) -> list[str]
     if options.tty:
         values["TERM"] = "xterm"
     for entry in (*parts.image.env, *options.env):
-        name, _, value = entry.partition("=")
-        values[name] = value
+        name, equals, value = entry.partition("=")
+        if equals:
+            values[name] = value
+        else:
+            values.pop(name, None)  # asked for by name alone, and the caller has none
     values.setdefault("HOME", home)
     return [f"{name}={value}" for name, value in values.items()]
 
@@ -208,6 +215,8 @@ def _add_resources(linux: dict[str, Any], options: ContainerOptions, parts: Part
     linux["resources"] = {**parts.resources, "devices": rules}
     linux["resources"].setdefault("pids", {"limit": spec.PIDS_LIMIT})
     parent = options.cgroup_parent or "/onggi"
+    if ".." in parent.split("/"):
+        raise InvalidInput(f"invalid cgroup parent {parent!r}", hint="it may not contain '..'")
     linux["cgroupsPath"] = f"{parent.rstrip('/')}/{parts.identifier}"
 
 
