@@ -81,6 +81,11 @@ def unused_name(directory: str) -> str:
     return f"{directory}/.{os.urandom(8).hex()}"
 
 
+def is_unused_name(name: str) -> bool:
+    """Tell whether the name is one that `unused_name` could have chosen."""
+    return len(name) == 17 and name[0] == "." and set(name[1:]) <= set("0123456789abcdef")
+
+
 def unlink_if_exists(path: str) -> bool:
     """Remove a file; tell whether it was there."""
     try:

@@ -25,9 +25,9 @@ from __future__ import annotations
 
 import os
 
-from onggi.errors import Corrupt, Unsupported
+from onggi.errors import Corrupt, InvalidInput, Unsupported
 from onggi.store import workshop as workshops
-from onggi.store.atomic import read_file, write_file
+from onggi.store.atomic import is_unused_name, read_file, write_file
 from onggi.store.blobs import Blobs
 from onggi.store.layers import Layers
 from onggi.store.leases import Leases
@@ -52,6 +52,16 @@ _DIRECTORIES = (
     *("tmp", "locks", "blobs", "blobs/sha256", "layers", "repairs", "l", "empty/1", "empty/2"),
     *("containers", "names", "volumes", "cache"),
 )
+# Everything that may lie directly below a store's root, `run` excepted for the default one.
+CONTENTS = frozenset(
+    (
+        *(name for name in _DIRECTORIES if "/" not in name),
+        "schema",
+        "oci-layout",
+        "index.json",
+        "run",
+    )
+)
 # Source: image-spec image-layout.md, "oci-layout file".
 _OCI_LAYOUT = b'{"imageLayoutVersion":"1.0.0"}'
 
@@ -62,7 +72,8 @@ class Store:
     `durable=False` leaves out every fsync, for throw-away stores. Close it, or use it in a `with`
     statement, to give back its workshop at once; a process that just ends does no harm.
 
-    Raises: Unsupported: the directory has a layout that this version does not know.
+    Raises: Unsupported: the directory has a layout that this version does not know. InvalidInput:
+        it is neither a store nor empty.
     """
 
     __slots__ = (
@@ -128,6 +139,7 @@ def _require_layout(root: str) -> None:
 
 def _make_layout(root: str) -> None:
     os.makedirs(root, 0o700, exist_ok=True)
+    _require_no_others(root)
     for name in _DIRECTORIES:
         os.makedirs(f"{root}/{name}", 0o700, exist_ok=True)
     with Lock(f"{root}/locks/index"):
@@ -136,6 +148,17 @@ def _make_layout(root: str) -> None:
         write_file(f"{root}/oci-layout", _OCI_LAYOUT, mode=0o644)
         # Last: its presence says that everything else is there.
         write_file(f"{root}/schema", _SCHEMA)
+
+
+def _require_no_others(root: str) -> None:
+    """Refuse somebody else's directory; what making a layout left when it was killed is ours."""
+    names = (name for name in os.listdir(root) if not is_unused_name(name))
+    others = set(names) - CONTENTS - {"lost+found"}
+    if others:
+        raise InvalidInput(
+            f"{root} is neither empty nor a store, it holds {min(others)!r}",
+            hint="name a directory that is empty or does not exist yet",
+        )
 
 
 def _unknown_schema(root: str, schema: bytes) -> Exception:
