@@ -5,6 +5,7 @@ import pty
 import signal
 import termios
 from collections.abc import Callable, Iterator
+from typing import BinaryIO
 
 import pytest
 
@@ -35,14 +36,21 @@ class Session:
 
 
 @pytest.fixture
-def standard_input(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
+def other_end(monkeypatch: pytest.MonkeyPatch) -> Iterator[BinaryIO]:
     """Put a new terminal in the place of descriptor 0 for the code under test."""
     master, slave = pty.openpty()
     monkeypatch.setattr(attached, "STDIN", slave)
     terminal.set_size(slave, 24, 80)
-    yield slave
-    os.close(master)
+    with open(master, "rb", buffering=0) as other:
+        yield other
     os.close(slave)
+
+
+@pytest.fixture
+def standard_input(other_end: BinaryIO) -> int:
+    """Name the descriptor that stands for 0."""
+    del other_end
+    return attached.STDIN
 
 
 def is_raw(fd: int) -> bool:
@@ -72,6 +80,10 @@ def test_the_terminal_is_put_back_when_the_session_breaks(standard_input: int) -
     with pytest.raises(OSError, match="monitor"):
         follow(Session(life), tty=True)
     assert termios.tcgetattr(standard_input) == before
+
+
+def test_a_terminal_that_hung_up_is_no_failure(other_end: BinaryIO) -> None:
+    assert follow(Session(other_end.close, code=6), tty=True) == 6
 
 
 def test_the_terminal_is_left_alone_without_t(standard_input: int) -> None:

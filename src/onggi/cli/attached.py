@@ -7,6 +7,7 @@ get go on to the program; and the terminal is put back on every way out.
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 
@@ -163,5 +164,11 @@ class _Raw:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._saved:
+        if not self._saved:
+            return
+        try:
             terminal.restore(self._fd, self._saved)
+        except OSError as failure:
+            # A terminal that hung up has no settings to put back.
+            if failure.errno != errno.EIO:
+                raise

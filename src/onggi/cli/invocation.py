@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 TYPE_CHECKING = False
@@ -11,6 +12,8 @@ if TYPE_CHECKING:
     from typing import Self
 
     from onggi import Engine
+
+STDOUT, STDERR = 1, 2
 
 
 class Invocation:
@@ -70,7 +73,7 @@ class Invocation:
         try:
             self._say(error)
         except OSError:
-            return  # our terminal is gone; the exit code has to do
+            silence(STDERR)  # our terminal is gone; the exit code has to do
 
     def _say(self, error: BaseException) -> None:
         if self.debug:
@@ -94,6 +97,13 @@ class Invocation:
                 self.complain(error)
                 code = 1
         return code
+
+
+def silence(fd: int) -> None:
+    """Let what is still to be written go nowhere: failing again, it would spoil the exit code."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, fd)
+    os.close(nowhere)
 
 
 def sentence(error: BaseException) -> str:

@@ -8,11 +8,10 @@ Source: docs.docker.com/engine/containers/run, "Exit status".
 
 from __future__ import annotations
 
-import os
 import sys
 
 from onggi import __version__
-from onggi.cli.invocation import Invocation, sentence
+from onggi.cli.invocation import STDOUT, Invocation, sentence, silence
 from onggi.cli.options import Command, Given, Section, Switch, Text, UsageError, parse
 from onggi.cli.table import COMMANDS, MANAGEMENT, find
 from onggi.errors import Internal, OnggiError
@@ -31,7 +30,6 @@ if TYPE_CHECKING:
 
 INTERRUPTED = 128 + 2
 BROKEN_PIPE = 128 + 13
-STDOUT = 1
 
 COMMAND = Command(
     arguments="COMMAND [ARG...]",
@@ -60,7 +58,7 @@ def main(argv: list[str] | None = None) -> int:
         return INTERRUPTED
     except BrokenPipeError:
         # Whoever read our output has left, as `head` does; there is nobody to tell.
-        _abandon_output()
+        silence(STDOUT)
         return BROKEN_PIPE
 
 
@@ -79,7 +77,7 @@ def _finish(code: int) -> int:
     except BrokenPipeError:
         raise
     except OSError as error:
-        _abandon_output()
+        silence(STDOUT)
         print(f"onggi: cannot write the output: {sentence(error)}", file=sys.stderr)
         return code or 1
     return code
@@ -92,13 +90,6 @@ def _nobody_reads() -> bool:
     output = poll()
     output.register(STDOUT, 0)
     return any(events & POLLERR for _, events in output.poll(0))
-
-
-def _abandon_output() -> None:
-    """Let the interpreter's last flush go nowhere."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, STDOUT)
-    os.close(nowhere)
 
 
 def _run(words: list[str]) -> int:

@@ -33,8 +33,8 @@ COMMAND = Command(
                 "filter",
                 "f",
                 "NAME=VALUE",
-                "Only those with this ancestor, exited, id, label, name, network, status or volume, "
-                "or made before or since another",
+                "Only those with this ancestor, exited, id, label, name, network, status or "
+                "volume, or made before or since another",
             ),
             FORMAT,
             Whole("last", "n", "NUMBER", "The last containers made, in every state"),

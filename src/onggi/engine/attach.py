@@ -6,6 +6,7 @@ wants them elsewhere passes a pipe.
 
 from __future__ import annotations
 
+import errno
 import os
 import select
 
@@ -51,11 +52,11 @@ class Session:
         kind, data = received
         target = self._streams.stderr_fd if kind == frames.ERROR else self._streams.stdout_fd
         if target >= 0:
-            _write_all(target, data)
+            write_all(target, data)
         return True
 
     def _pass_input(self, source: int) -> bool:
-        data = os.read(source, frames.MOST_BYTES)
+        data = read_some(source, frames.MOST_BYTES)
         try:
             self._channel.send_input(data) if data else self._channel.end_input()
         except BrokenPipeError:
@@ -84,7 +85,21 @@ class Session:
         self._channel.close()
 
 
-def _write_all(fd: int, data: bytes) -> None:
+def read_some(fd: int, most: int) -> bytes:
+    """Read what is there, or b"" at the end, which a terminal has where its other end is gone."""
+    try:
+        return os.read(fd, most)
+    except OSError as error:
+        if error.errno != errno.EIO:
+            raise
+        return b""
+
+
+def write_all(fd: int, data: bytes) -> None:
+    """Write everything, waiting where `fd` is one that does not block and takes no more."""
     view = memoryview(data)
     while view:
-        view = view[os.write(fd, view) :]
+        try:
+            view = view[os.write(fd, view) :]
+        except BlockingIOError:
+            select.select([], [fd], [])

@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 
 from onggi.engine.config_changes import changed
+from onggi.engine.environment import assignments, merged
 from onggi.engine.references import parse_tag
 from onggi.image.images import Image, Layer, put_image
 from onggi.image.moments import rfc3339
@@ -45,9 +46,8 @@ def _base(container: Container) -> ImageConfig:
     options = container.record["options"]
     store = container.store
     config = ImageConfig.from_bytes(store.blobs.read(Digest(container.record["image_id"])))
-    env = dict(entry.partition("=")[::2] for entry in (*config.env, *options["env"]))
     said = {
-        "Env": [f"{name}={value}" for name, value in env.items()] or None,
+        "Env": assignments(merged(config.env, options["env"])) or None,
         "Labels": container.record["labels"] or None,
         "User": options["user"] or config.user or None,
         "WorkingDir": options["workdir"] or config.working_dir or None,

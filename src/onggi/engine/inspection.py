@@ -6,6 +6,7 @@ Source: Docker Engine API v1.50, ContainerInspectResponse, HostConfig, Container
 from __future__ import annotations
 
 from onggi.engine import limits
+from onggi.engine.environment import assignments, merged
 from onggi.oci.image import ImageConfig
 from onggi.resources.request import DEFAULT_SHM_SIZE
 from onggi.runtime import log, spec
@@ -119,8 +120,7 @@ def _config(record: Json, image: ImageConfig) -> Json:
 
 def _environment(image: ImageConfig, own: list[str]) -> list[str]:
     """Return the image's and the caller's variables; what is always set is left out."""
-    values = dict(entry.partition("=")[::2] for entry in (*image.env, *own))
-    return [f"{name}={value}" for name, value in values.items()]
+    return assignments(merged(image.env, own))
 
 
 def _command(options: Json, image: ImageConfig) -> Json:

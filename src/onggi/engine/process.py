@@ -6,6 +6,8 @@ import os
 import select
 
 from onggi.engine import users
+from onggi.engine.attach import read_some, write_all
+from onggi.engine.environment import assignments, merged
 from onggi.engine.options import Exit, Streams
 from onggi.errors import Conflict, Internal
 from onggi.linux import channel, terminal
@@ -142,13 +144,13 @@ def _entry(engine: Engine, container: Container, options: ExecOptions) -> Entry:
 
 def _process(container: Container, first: dict[str, Any], options: ExecOptions) -> dict[str, Any]:
     """Return the specification of a further process: the first one's, with what was asked for."""
-    values = dict(entry.partition("=")[::2] for entry in (*first["env"], *options.env))
+    values = merged(first["env"], options.env)
     spec_process = {**first, "args": options.command, "terminal": options.tty}
     if options.user:
         user = users.read_accounts(container.trees()).find(options.user)
         spec_process["user"] = user.to_oci()
         spec_process["capabilities"] = spec.held(first["capabilities"]["bounding"], user.uid)
-        if "HOME" not in dict(entry.partition("=")[::2] for entry in options.env):
+        if "HOME" not in merged(options.env):
             values["HOME"] = user.home
     if options.privileged:
         everything = list(capabilities.resolve([], [], privileged=True))
@@ -159,7 +161,7 @@ def _process(container: Container, first: dict[str, Any], options: ExecOptions) 
         values.setdefault("TERM", "xterm")
     if options.workdir:
         spec_process["cwd"] = options.workdir
-    spec_process["env"] = [f"{name}={value}" for name, value in values.items()]
+    spec_process["env"] = assignments(values)
     return spec_process
 
 
@@ -172,24 +174,11 @@ def _relay(terminal_fd: int, streams: Streams) -> None:
     while True:
         for fd, _ in poller.poll():
             if fd == terminal_fd:
-                data = _read(terminal_fd)
+                data = read_some(terminal_fd, _CHUNK)
                 if not data:
                     return
                 if streams.stdout_fd >= 0:
-                    _write_all(streams.stdout_fd, data)
+                    write_all(streams.stdout_fd, data)
             else:
-                data = os.read(fd, _CHUNK)
-                _write_all(terminal_fd, data) if data else poller.unregister(fd)
-
-
-def _read(terminal_fd: int) -> bytes:
-    try:
-        return os.read(terminal_fd, _CHUNK)
-    except OSError:
-        return b""  # EIO: nobody holds the other end any more
-
-
-def _write_all(fd: int, data: bytes) -> None:
-    view = memoryview(data)
-    while view:
-        view = view[os.write(fd, view) :]
+                data = read_some(fd, _CHUNK)
+                write_all(terminal_fd, data) if data else poller.unregister(fd)

@@ -6,6 +6,7 @@ This is where Docker's defaults meet the image's; from here on there is only the
 from __future__ import annotations
 
 from onggi.engine import volumes
+from onggi.engine.environment import assignments, merged
 from onggi.errors import InvalidInput
 from onggi.linux import signals
 from onggi.runtime import capabilities, spec
@@ -158,19 +159,16 @@ def security(options: ContainerOptions) -> dict[str, str]:
 
 
 def environment(options: ContainerOptions, parts: Parts, home: str) -> list[str]:
-    """Return the environment: PATH, HOSTNAME, TERM, the image's, the caller's, and HOME."""
-    values: dict[str, str] = {"PATH": spec.PATH}
-    values["HOSTNAME"] = options.hostname or parts.identifier[:12]
+    """Return the environment: PATH, HOSTNAME, TERM, the image's, the caller's, and HOME.
+
+    A name of the caller's without `=` takes the variable away.
+    """
+    own = [f"PATH={spec.PATH}", f"HOSTNAME={options.hostname or parts.identifier[:12]}"]
     if options.tty:
-        values["TERM"] = "xterm"
-    for entry in (*parts.image.env, *options.env):
-        name, equals, value = entry.partition("=")
-        if equals:
-            values[name] = value
-        else:
-            values.pop(name, None)  # asked for by name alone, and the caller has none
+        own.append("TERM=xterm")
+    values = merged(own, parts.image.env, options.env)
     values.setdefault("HOME", home)
-    return [f"{name}={value}" for name, value in values.items()]
+    return assignments(values)
 
 
 def _directory(path: str) -> str:
