@@ -321,7 +321,7 @@ class Container:
 
 def _say_what_is_missing(error: BaseException) -> None:
     """Add to a failed start what this host lacks, which is then most likely the reason."""
-    from onggi.engine.system import warnings
+    from onggi.engine.host_facts import warnings
 
     if isinstance(error, StartFailed) and error.stage != "program":
         error.hint = error.hint or "; ".join(warnings())
