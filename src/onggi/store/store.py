@@ -52,16 +52,6 @@ _DIRECTORIES = (
     *("tmp", "locks", "blobs", "blobs/sha256", "layers", "repairs", "l", "empty/1", "empty/2"),
     *("containers", "names", "volumes", "cache"),
 )
-# Everything that may lie directly below a store's root, `run` excepted for the default one.
-CONTENTS = frozenset(
-    (
-        *(name for name in _DIRECTORIES if "/" not in name),
-        "schema",
-        "oci-layout",
-        "index.json",
-        "run",
-    )
-)
 # Source: image-spec image-layout.md, "oci-layout file".
 _OCI_LAYOUT = b'{"imageLayoutVersion":"1.0.0"}'
 
@@ -153,7 +143,8 @@ def _make_layout(root: str) -> None:
 def _require_no_others(root: str) -> None:
     """Refuse somebody else's directory; what making a layout left when it was killed is ours."""
     names = (name for name in os.listdir(root) if not is_unused_name(name))
-    others = set(names) - CONTENTS - {"lost+found"}
+    made = {name.partition("/")[0] for name in _DIRECTORIES}
+    others = set(names) - made - {"oci-layout", "index.json", "run", "lost+found"}
     if others:
         raise InvalidInput(
             f"{root} is neither empty nor a store, it holds {min(others)!r}",
