@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import os
-import platform
-import sys
 
-from onggi import __version__
+from onggi.engine import host_facts
 from onggi.errors import Conflict, InvalidInput
-from onggi.linux import cgroup, probe
+from onggi.linux import cgroup
 from onggi.resources import layout
-from onggi.resources.host import read_host
 from onggi.runtime.plan.cgroups import PARENT
 
 TYPE_CHECKING = False
@@ -18,27 +15,13 @@ if TYPE_CHECKING:
     from typing import Any
 
     from onggi.engine.engine import Engine
-    from onggi.resources.host import Host
 
-_API_VERSION = "1.50"  # whose shapes our documents have
 _PLACES = (
     *("blobs", "cache", "containers", "empty", "explained", "index.json", "l", "layers", "locks"),
     *("names", "oci-layout", "places", "repairs", "run", "tmp", "volumes", "schema"),
 )
 
-# What containers need, and what it is called when it is missing.
-_NEEDED = {
-    "overlayfs": probe.probe_overlayfs,
-    "seccomp filters": probe.probe_seccomp,
-    "cgroup namespaces (Linux 4.6)": probe.probe_cgroup_namespaces,
-    "time namespaces (Linux 5.6)": probe.probe_time_namespaces,
-    "the mount API (Linux 5.2)": probe.probe_mount_api,
-    "mount_setattr (Linux 5.12)": probe.probe_mount_setattr,
-    "openat2 (Linux 5.6)": probe.probe_openat2,
-    "idmapped mounts (Linux 5.12)": probe.probe_idmapped_mounts,
-}
 _ID_DIGITS = 64
-_CONTROLLERS = ("cpu", "cpuset", "memory", "pids")
 
 
 class System:
@@ -49,39 +32,12 @@ class System:
 
     def version(self) -> dict[str, Any]:
         """Return what runs here (Docker Engine API, SystemVersion)."""
-        host = os.uname()
-        return {
-            "Version": __version__,
-            "ApiVersion": _API_VERSION,
-            "MinAPIVersion": _API_VERSION,
-            "Implementation": f"{platform.python_implementation()} {platform.python_version()}",
-            "Os": sys.platform,
-            "Arch": _go_architecture(host.machine),
-            "KernelVersion": host.release,
-            "Platform": {"Name": "Onggi Engine"},
-        }
+        return host_facts.versions()
 
     def info(self) -> dict[str, Any]:
         """Return what this host offers and what is in use (Docker Engine API, SystemInfo)."""
-        host = os.uname()
-        return {
-            **self._counts(),
-            "ServerVersion": __version__,
-            "Driver": "overlay",
-            "DockerRootDir": self._engine.store.root,
-            "CgroupDriver": "cgroupfs",
-            "CgroupVersion": _cgroup_version(),
-            **_limits(read_host(cgroup.hierarchies())),
-            "SecurityOptions": ["name=seccomp,profile=default", "name=cgroupns", "name=userns"],
-            "KernelVersion": host.release,
-            "OperatingSystem": platform.freedesktop_os_release().get("PRETTY_NAME", host.sysname),
-            "OSType": host.sysname.lower(),
-            "Architecture": host.machine,
-            "NCPU": os.cpu_count(),
-            "MemTotal": os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"),
-            "Name": host.nodename,
-            "Warnings": warnings(),
-        }
+        root = self._engine.store.root
+        return {**self._counts(), "DockerRootDir": root, **host_facts.facts()}
 
     def _counts(self) -> dict[str, int]:
         containers = self._engine.containers.list(all=True)
@@ -119,43 +75,6 @@ class System:
         for name in _PLACES:  # the schema last: until then it is a store, and can be reset again
             remove(f"{store.root}/{name}")
         _rmdir(store.root)
-
-
-def warnings() -> list[str]:
-    """Say, a line each, what this host lacks for containers."""
-    missing = [f"this kernel lacks {name}" for name, has in _NEEDED.items() if not has()]
-    found = {name for each in cgroup.hierarchies() for name in each.controllers}
-    return missing + [
-        f"no mounted cgroup hierarchy has the {name} controller"
-        for name in _CONTROLLERS
-        if name not in found
-    ]
-
-
-def _limits(host: Host) -> dict[str, bool]:
-    """Say which limits can be asked for."""
-    quota = bool({"cpu.cfs_quota_us", "cpu.max"} & host.files)
-    return {
-        "MemoryLimit": "memory" in host.controllers,
-        "SwapLimit": bool({"memory.memsw.limit_in_bytes", "memory.swap.max"} & host.files),
-        "CpuCfsPeriod": quota,
-        "CpuCfsQuota": quota,
-        "CPUShares": "cpu" in host.controllers,
-        "CPUSet": "cpuset" in host.controllers,
-        "PidsLimit": "pids" in host.controllers,
-    }
-
-
-def _cgroup_version() -> str:
-    """Return "1" or "2", as Docker: by where the memory controller lives."""
-    for hierarchy in cgroup.hierarchies():
-        if "memory" in hierarchy.controllers:
-            return str(hierarchy.version)
-    return "2"
-
-
-def _go_architecture(machine: str) -> str:
-    return {"x86_64": "amd64", "aarch64": "arm64"}.get(machine, machine)
 
 
 def _require_store(root: str) -> None:

@@ -1,0 +1,151 @@
+"""What this host offers to containers, in the Docker Engine API's words.
+
+Source: Docker Engine API v1.50, SystemInfo, SystemVersion; moby daemon/info_unix.go, for the
+warnings; os-release(5).
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+
+from onggi import __version__
+from onggi.linux import cgroup, probe
+from onggi.oci.platform import host
+from onggi.resources.host import read_host
+from onggi.runtime.log import stamp
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from typing import Any
+
+    from onggi.resources.host import Host
+
+    Json = dict[str, Any]
+
+_API_VERSION = "1.50"  # whose shapes our documents have
+# Without these no container starts, or not as it should.
+_NEEDED: tuple[tuple[Callable[[], bool], str], ...] = (
+    (probe.probe_overlayfs, "no overlayfs: containers can't have layers"),
+    (probe.probe_mount_api, "no mount API by descriptors (Linux 5.2): containers can't start"),
+    (probe.probe_mount_setattr, "no mount_setattr (Linux 5.12): containers can't start"),
+    (probe.probe_openat2, "no openat2 (Linux 5.6): containers can't start"),
+    (probe.probe_pidfd, "no pidfd (Linux 5.3): containers can't be waited for"),
+    (probe.probe_seccomp, "no seccomp filters: system calls of containers can't be limited"),
+    (probe.probe_cgroup_namespaces, "no cgroup namespaces: containers see the host's cgroups"),
+    (probe.probe_time_namespaces, "no time namespaces: containers see the host's clocks"),
+    (probe.probe_user_namespaces, "no user namespaces: --userns=auto can't be used"),
+    (probe.probe_idmapped_mounts, "no idmapped mounts (Linux 5.12): --userns=auto can't be used"),
+)
+# A controller, and what can't be asked for without it.
+_CONTROLLERS = {
+    "cpu": "no cpu controller: --cpus and --cpu-shares can't be used",
+    "cpuset": "no cpuset controller: --cpuset-cpus can't be used",
+    "memory": "no memory controller: --memory can't be used",
+    "pids": "no pids controller: --pids-limit can't be used",
+}
+_SWAP = ("memory.memsw.limit_in_bytes", "memory.swap.max")
+_QUOTA = ("cpu.cfs_quota_us", "cpu.max")
+
+
+def facts() -> Json:
+    """Return the host's part of the API's SystemInfo."""
+    names = os.uname()
+    return {
+        "Driver": "overlayfs",
+        "LoggingDriver": "local",
+        "CgroupDriver": "cgroupfs",
+        "CgroupVersion": _cgroup_version(),
+        **_limits(read_host(cgroup.hierarchies())),
+        "SystemTime": stamp(time.time_ns()).decode(),
+        "KernelVersion": names.release,
+        "OperatingSystem": _operating_system(),
+        "OSType": "linux",
+        "Architecture": names.machine,
+        "NCPU": os.cpu_count(),
+        "MemTotal": os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"),
+        "Name": names.nodename,
+        "ServerVersion": __version__,
+        "DefaultRuntime": "onggi",
+        "LiveRestoreEnabled": True,
+        "SecurityOptions": list(_security()),
+        "Warnings": warnings(),
+    }
+
+
+def versions() -> Json:
+    """Return the API's SystemVersion, and on which Python this runs."""
+    names = os.uname()
+    python = ".".join(map(str, sys.version_info[:3]))
+    implementation = f"{sys.implementation.name} {python}"
+    return {
+        "Platform": {"Name": "Onggi Engine"},
+        "Components": [{"Name": "Engine", "Version": __version__, "Details": {"Python": python}}],
+        "Version": __version__,
+        "ApiVersion": _API_VERSION,
+        "MinAPIVersion": _API_VERSION,
+        "Implementation": implementation,
+        "Os": "linux",
+        "Arch": host().architecture,
+        "KernelVersion": names.release,
+    }
+
+
+def _limits(offered: Host) -> dict[str, bool]:
+    """Say which limits can be asked for."""
+    return {
+        "MemoryLimit": "memory" in offered.controllers,
+        "SwapLimit": _has(offered, _SWAP),
+        "CpuCfsPeriod": _has(offered, _QUOTA),
+        "CpuCfsQuota": _has(offered, _QUOTA),
+        "CPUShares": "cpu" in offered.controllers,
+        "CPUSet": "cpuset" in offered.controllers,
+        "PidsLimit": "pids" in offered.controllers,
+    }
+
+
+def _cgroup_version() -> str:
+    """Return "1" or "2", as Docker: by where the memory controller lives."""
+    for hierarchy in cgroup.hierarchies():
+        if "memory" in hierarchy.controllers:
+            return str(hierarchy.version)
+    return "2"
+
+
+def _has(offered: Host, names: tuple[str, ...]) -> bool:
+    return any(name in offered.files for name in names)
+
+
+def _security() -> Iterator[str]:
+    if probe.probe_seccomp():
+        yield "name=seccomp,profile=builtin"
+    if probe.probe_cgroup_namespaces():
+        yield "name=cgroupns"
+
+
+def warnings() -> list[str]:
+    """Say, a line each, what this host lacks for containers, and what does not work for it."""
+    missing = [text for works, text in _NEEDED if not works()]
+    return [*missing, *_refused(read_host(cgroup.hierarchies()))]
+
+
+def _refused(offered: Host) -> Iterator[str]:
+    yield from (text for name, text in _CONTROLLERS.items() if name not in offered.controllers)
+    if not {"blkio", "io"} & offered.controllers:
+        yield "no io or blkio controller: disks can't be shared out"
+    if "cpu" in offered.controllers and not _has(offered, _QUOTA):
+        yield "no cpu quota: --cpus can't be used"
+    if "memory" in offered.controllers and not _has(offered, _SWAP):
+        yield "no swap limit: --memory-swap can't be used"
+
+
+def _operating_system() -> str:
+    try:
+        with open("/etc/os-release", encoding="utf-8") as file:
+            pairs = (line.rstrip("\n").partition("=") for line in file)
+            names = {name: value.strip("'\"") for name, _, value in pairs}
+    except FileNotFoundError:
+        return "Linux"
+    return names.get("PRETTY_NAME", "Linux")
