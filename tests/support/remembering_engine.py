@@ -182,8 +182,10 @@ class Images:
         self.asked.append(("import", how))
         return IMAGE
 
-    def bootstrap(self, source: str, *, reference: str, progress: Callable[[str], None]) -> str:
-        self.asked.append(("bootstrap", source, reference))
+    def bootstrap(
+        self, source: str, *, reference: str, include: Names, progress: Callable[[str], None]
+    ) -> str:
+        self.asked.append(("bootstrap", source, reference, include))
         progress("unpacking")
         return "busybox:latest"
 

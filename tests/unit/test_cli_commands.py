@@ -384,7 +384,9 @@ def test_import(engine: Engine, onggi_command: Output, monkeypatch: pytest.Monke
 def test_bootstrap(engine: Engine, onggi_command: Output) -> None:
     assert onggi_command("bootstrap", "busybox", err="unpacking\n") == "busybox:latest\n"
     assert onggi_command("bootstrap", "-q", "-t", "b:1", "busybox") == "busybox:latest\n"
-    assert engine.images.asked[-1] == ("bootstrap", "busybox", "b:1")
+    assert engine.images.asked[-1] == ("bootstrap", "busybox", "b:1", [])
+    onggi_command("bootstrap", "-q", "--include", "a,b", "--include", "c", "debian:sid")
+    assert engine.images.asked[-1] == ("bootstrap", "debian:sid", None, ["a", "b", "c"])
 
 
 def test_volumes(engine: Engine, onggi_command: Output) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from onggi.cli.options import Command, Given, Section, Switch, Text
+from onggi.cli.options import Command, Given, Section, Switch, Text, Texts
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,12 +20,14 @@ COMMAND = Command(
     sections=(
         Section(
             "Options",
+            Texts("include", "", "PACKAGE", "Install these, too; with commas or again and again"),
             Text("tag", "t", "NAME[:TAG]", "Name the image otherwise than SOURCE"),
             Switch("quiet", "q", "Print the image's name and no progress"),
         ),
     ),
     examples=(
         ("onggi bootstrap debian:bookworm", "Debian 12, for Dockerfiles to start FROM"),
+        ("onggi bootstrap -t base --include ca-certificates,curl debian:trixie", "with more in it"),
         ("onggi bootstrap busybox", "a few commands in two megabytes, in a second"),
     ),
 )
@@ -36,6 +38,7 @@ def execute(given: Given, invocation: Invocation) -> int:
     name = invocation.engine.images.bootstrap(
         given.arguments[0],
         reference=given.text("tag"),
+        include=[name for names in given.texts("include") for name in names.split(",")],
         progress=_hush if given.on("quiet") else _say,
     )
     print(name)

@@ -7,7 +7,7 @@ warnings; os-release(5).
 from __future__ import annotations
 
 import os
-import sys
+import platform
 import time
 
 from onggi import __version__
@@ -78,15 +78,14 @@ def facts() -> Json:
 def versions() -> Json:
     """Return the API's SystemVersion, and on which Python this runs."""
     names = os.uname()
-    python = ".".join(map(str, sys.version_info[:3]))
-    implementation = f"{sys.implementation.name} {python}"
+    python = platform.python_version()
     return {
         "Platform": {"Name": "Onggi Engine"},
         "Components": [{"Name": "Engine", "Version": __version__, "Details": {"Python": python}}],
         "Version": __version__,
         "ApiVersion": _API_VERSION,
         "MinAPIVersion": _API_VERSION,
-        "Implementation": implementation,
+        "Implementation": f"{platform.python_implementation()} {python}",
         "Os": "linux",
         "Arch": host().architecture,
         "KernelVersion": names.release,
@@ -143,9 +142,6 @@ def _refused(offered: Host) -> Iterator[str]:
 
 def _operating_system() -> str:
     try:
-        with open("/etc/os-release", encoding="utf-8") as file:
-            pairs = (line.rstrip("\n").partition("=") for line in file)
-            names = {name: value.strip("'\"") for name, _, value in pairs}
-    except FileNotFoundError:
-        return "Linux"
-    return names.get("PRETTY_NAME", "Linux")
+        return platform.freedesktop_os_release()["PRETTY_NAME"]
+    except OSError:
+        return "Linux"  # of unknown make
