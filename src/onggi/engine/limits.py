@@ -49,14 +49,22 @@ def request(limits: dict[str, Any]) -> Request:
     for flag, value in limits.items():
         if flag in _WORDS:
             name, parse = _WORDS[flag]
-            fields[name] = parse(str(value))
+            fields[name] = _read(flag, parse, str(value))
         elif flag in _LISTS:
             name, parse = _LISTS[flag]
             words = [value] if isinstance(value, str) else value
-            fields[name] = tuple(parse(word) for word in words)
+            fields[name] = tuple(_read(flag, parse, word) for word in words)
         else:
             raise InvalidInput(f"unknown limit {flag!r}", hint=", ".join([*_WORDS, *_LISTS]))
     return Request(**fields)
+
+
+def _read(flag: str, parse: Callable[[str], Any], word: str) -> Any:
+    """Read one word; a refusal names the flag that it was given to."""
+    try:
+        return parse(word)
+    except InvalidInput as error:
+        raise InvalidInput(f"--{flag}: {error.message}", hint=error.hint) from error
 
 
 def fitted(asked: Request, host: Host) -> tuple[Request, dict[str, Any], list[str]]:
