@@ -54,7 +54,8 @@ def describe(
 ) -> tuple[dict[str, Any], list[Mount]]:
     """Return the record that `create` would write, and its root's mounts; make nothing.
 
-    What a script must make by itself lies below `record["directory"]`: upper, work and `files`.
+    What a script must make by itself lies below `record["directory"]`: upper, work and `files`;
+    and in `directories` are those that it is to show and that are not there.
     """
     image = get_image(store, options.image)
     identifier = os.urandom(32).hex()
@@ -62,6 +63,8 @@ def describe(
     trees = store.snapshots.lower_stack(image.diff_ids)
     record = _compose(store, options, image, identifier, directory, trees, host, make=False)
     record.update(id=identifier, directory=directory, files=_contents(options, identifier))
+    sources = [mount["Source"] for mount in record["mounts"]]
+    record["directories"] = [source for source in sources if not os.path.exists(source)]
     durable = not options.remove
     return record, store.snapshots.planned_mounts(
         directory, image.diff_ids, beneath=places(store), durable=durable
@@ -136,7 +139,8 @@ def _compose(
 ) -> dict[str, Any]:
     request = limits.request(options.limits)
     granted, resources, warnings = limits.fitted(request, host)
-    mounts = volumes.resolve(options, image.config.volumes, store, make=make)
+    instead = "" if make else f"{directory}/volumes"
+    mounts = volumes.resolve(options, image.config.volumes, store, instead=instead)
     parts = spec.Parts(
         identifier=identifier,
         image=image.config,

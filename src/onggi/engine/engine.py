@@ -166,9 +166,11 @@ class Engine:
             program_flags=flags,
             init=record["options"]["init"],
         )
-        root = record["config"]["root"]["path"]
         return script.render(
-            plan, root, directory=record.get("directory", ""), files=record.get("files", {})
+            plan,
+            directory=record.get("directory", ""),
+            files=record.get("files", {}),
+            directories=record.get("directories", ()),
         )
 
     def recover(self) -> None:

@@ -138,11 +138,13 @@ def anonymous() -> str:
 
 
 def resolve(
-    options: ContainerOptions, image_volumes: tuple[str, ...], store: Store, *, make: bool
+    options: ContainerOptions, image_volumes: tuple[str, ...], store: Store, *, instead: str = ""
 ) -> list[VolumeMount]:
     """Return every bind and volume of a container, deepest last.
 
-    Args: make: make what does not exist, as a container that is to be started needs it.
+    What does not exist is made, as a container that is to be started needs it.
+
+    Args: instead: make nothing, and say of volumes that do not exist that they lie in there.
 
     Raises: InvalidInput: a word that makes no sense, or one target named twice.
     """
@@ -158,7 +160,7 @@ def resolve(
         for path in image_volumes
         if path not in taken
     ]
-    return [_found(mount, store, make) for mount in sorted(asked, key=lambda one: one.target)]
+    return [_found(mount, store, instead) for mount in sorted(asked, key=lambda one: one.target)]
 
 
 def parse(text: str) -> VolumeMount:
@@ -202,18 +204,21 @@ def _from_words(words: dict[str, Any]) -> VolumeMount:
     return VolumeMount(kind="bind", source=source, target=mount.target, options=options)
 
 
-def _found(mount: VolumeMount, store: Store, make: bool) -> VolumeMount:
+def _found(mount: VolumeMount, store: Store, instead: str) -> VolumeMount:
     """Say where what the mount shows lies, made as Docker does for `-v`."""
     if mount.kind == "bind":
-        if make and not os.path.exists(mount.source):
+        if not instead and not os.path.exists(mount.source):
             os.makedirs(mount.source, exist_ok=True)
         return mount
     name = require_name(mount.name or anonymous(), "volume name")
-    if make:
+    source = store.volumes.data_path(name)
+    if not instead:
         store.volumes.create(name, {"created": _now(), "labels": {}, "anonymous": not mount.name})
+    elif not os.path.exists(source):
+        source = f"{instead}/{name}"
     return VolumeMount(
         kind="volume",
-        source=store.volumes.data_path(name),
+        source=source,
         target=mount.target,
         name=name,
         options=mount.options,

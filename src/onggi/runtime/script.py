@@ -1,222 +1,338 @@
 """Render a plan as a shell script that makes the same container, without Onggi.
 
 The steps say themselves what they are in shell. Around them stands a frame, for a script has
-problems of its own: a shell cannot unshare, so unshare(1) starts a second shell inside; after the
-pivot the host's programs are gone, so the last of them are run through the host's own loader, from
-a directory that is still open; and no program of a shell loads a seccomp filter, so one is printed
-into the script, of about a kilobyte.
+problems of its own: a shell cannot unshare, so unshare(1) starts further shells; after the pivot
+the host's programs are gone, so the last of them are copied beforehand; and no program of a shell
+loads a seccomp filter, so one is printed into the script, of about a kilobyte.
+
+The script writes down two more, `first` and `inside`, one for each shell that unshare(1) starts.
+In all of them $id is the container's ID and $root its root directory, as the host sees it.
 """
 
 from __future__ import annotations
 
-from onggi.runtime.steps import cgroups, namespaces, process
+import os
+
+from onggi.runtime import script_text as text
+from onggi.runtime.steps import cgroups, devices, mounts, namespaces, process
 from onggi.runtime.steps.base import quote
-from onggi.runtime.steps.mounts import PivotRoot
 from onggi.runtime.stub import stub
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+    from typing import TypeVar
 
     from onggi.runtime.plan.container import Plan
     from onggi.runtime.steps.base import Step
 
-_WIDTH = 76  # of base64 lines
+    AnyStep = TypeVar("AnyStep", bound=Step)
 
-_HEAD = """\
-#!/bin/sh
-# Container {identifier}, made by hand.
-#
-# Run it as root. It needs util-linux (unshare, mount, setpriv), coreutils and a shell; it makes
-# the container, waits until its program ends, and removes what it made.
-set -eu
-"""
+_WIDTH = 96  # of comments and of base64 lines
 
-_HOST = """\
-# ---- The host's part ------------------------------------------------------------------------
-# The host makes the control groups and sets their numbers before any process of the container
-# exists. Were the container to do it, it could also undo it; and a limit that is set after the
-# start has not held from the start.
-"""
-
-_PLACE = """\
-# ---- The first process ----------------------------------------------------------------------
-# A shell places itself in the cgroups before it executes anything else: what it becomes, and all
-# that this starts, is counted from the first instruction on. Only then does it unshare, for a
-# cgroup namespace shows as its root the cgroup in which it was made.
-"""
-
-_INSIDE = """\
-# ---- Inside: this shell has namespaces of its own, and still the host's file tree -----------
-set -eu
-"""
-
-_DOOR = """\
-# After the pivot none of the host's programs can be found any more, and the container may have
-# none. The host's root stays open as the working directory, and its loader runs the last three of
-# them from there: umount, setpriv and env.
-"""
-
-_PROGRAM = """\
-# ---- The program ----------------------------------------------------------------------------
-# setpriv gives up what the program must not have; env takes its own directory and environment,
-# and with that the last hold on the host is gone.
-"""
+# What each kind of step is about; a comment stands where the subject first changes.
+_SUBJECTS: dict[type[Step], str] = {
+    namespaces.SetPropagation: text.PROPAGATION,
+    mounts.MountOverlay: text.OVERLAY,
+    mounts.BindRoot: text.OVERLAY,
+    mounts.MountFilesystem: text.KERNEL,
+    mounts.BindMount: text.BINDS,
+    devices.MakeDevice: text.DEVICES,
+    mounts.MaskPath: text.HIDDEN,
+    mounts.ReadonlyPath: text.HIDDEN,
+    mounts.MakeDirectory: text.DIRECTORY,
+    mounts.RootPropagation: text.PRIVATE,
+    mounts.RootReadonly: text.FROZEN,
+}
+# Steps that the frame takes, or that stand elsewhere in it.
+_FRAMED = (namespaces.Unshare, namespaces.JoinNamespace, mounts.PivotRoot)
 
 
 def render(
-    plan: Plan, root: str, *, directory: str = "", files: Mapping[str, str] | None = None
+    plan: Plan,
+    *,
+    directory: str = "",
+    files: Mapping[str, str] | None = None,
+    directories: Iterable[str] = (),
 ) -> str:
-    """Return the script of `plan`; `root` is the directory on which its root is mounted.
+    """Return the script of `plan`.
 
     Args: directory: where the script makes the container's upper and work directories and
         `files` (name -> text), to remove them at its end; "" if all of that exists already.
+        directories: others that it makes, and leaves unless they lie in `directory`.
     """
     sections = [
-        _HEAD.format(identifier=plan.identifier),
-        _helpers(plan),
-        _HOST + _lines(plan.host),
-        _files(directory, files or {}),
-        f'root={quote(root)}\nmkdir -p "$root"\n',
-        f"inside=$(cat <<'INSIDE'\n{_inside(plan)}INSIDE\n)\nexport root inside\n",
-        _PLACE + _place(plan),
-        _clean_up(plan, directory),
+        _head(plan, directory),
+        text.CGROUPS + _host(plan),
+        _writable(directory, files or {}, directories),
+        text.FIRST + _file("first", _first(plan)),
+        text.INSIDE + _file("inside", _inside(plan)),
+        text.TOOLS + _helpers(plan),
+        _go(plan),
     ]
     return "\n".join(section for section in sections if section)
 
 
-def _lines(steps: Iterable[Step]) -> str:
-    """Return each step as a comment and its commands; one that others include is left out."""
-    text = ""
-    for step in steps:
-        lines = step.shell()
-        if lines:
-            text += f"# {step.describe()}\n" + "".join(f"{line}\n" for line in lines)
-    return text
+def _head(plan: Plan, directory: str) -> str:
+    missing = [text.NO_KEYRING]
+    if _only(plan.host, cgroups.AttachDeviceProgram):
+        missing.append(text.NO_DEVICE_PROGRAM)
+    if plan.terminal:
+        missing.append(text.NO_TERMINAL)
+    bound = _only(plan.container, mounts.BindRoot)
+    return text.HEAD.format(
+        program=_one_line(_execute(plan).argv),
+        missing="#\n# What differs:\n" + "".join(_comment(f"- {line}", 2) for line in missing),
+        identifier=quote(plan.identifier),
+        root=quote(bound[0].target) if bound else '"$tmp/root"',
+        cgroup=_with_id(plan, quote(plan.cgroups[0])),
+        remove=_removals(plan, directory),
+        interrupt=":" if plan.terminal else "'exit 130'",
+    )
 
 
-def _helpers(plan: Plan) -> str:
-    """Return the files that the script needs beside it: the filter and what loads it."""
-    loader = """\
-# The host's loader, its libraries, and the last three programs, as paths from its root (see below).
-below_root() { printf .%s "$(realpath "$1")"; }
-ld=$(below_root "$(ls /lib64/ld-linux-*.so.* /lib/ld-linux-*.so.* 2>/dev/null | head -n 1)")
-umount=$(below_root "$(command -v umount)")
-setpriv=$(below_root "$(command -v setpriv)")
-env=$(below_root "$(command -v env)")
-libs=$(ldd "/$setpriv" "/$umount" "/$env" |
-    sed -n 's|.*=> \\(/.*\\)/[^/]* .*|.\\1|p' | sort -u | paste -sd : -)
-export ld libs setpriv umount env
-"""
-    program = _filter(plan)
-    if not program:
-        return loader
-    return f"""\
-{loader}
-# No common program loads a seccomp filter, so here is one: it reads the filter from a descriptor,
-# loads it, and executes what it was told to. Its source: onggi/runtime/stub/x86_64.S.
-tmp=$(mktemp -d)
-trap 'rm -rf "$tmp"' EXIT
-base64 -d > "$tmp/enter" <<'END'
-{_base64(stub.program())}END
-chmod 755 "$tmp" "$tmp/enter"
-base64 -d > "$tmp/filter" <<'END'
-{_base64(program)}END
-export tmp
-"""
+def _one_line(words: Iterable[str]) -> str:
+    """Return the words of a command, short enough and harmless in a comment."""
+    line = " ".join(map(quote, words))
+    line = "".join(character if character.isprintable() else " " for character in line)
+    return line if len(line) <= _WIDTH - 10 else line[: _WIDTH - 12] + " …"
 
 
-def _base64(data: bytes) -> str:
-    from binascii import b2a_base64
+def _comment(words: str, indent: int = 0) -> str:
+    """Return `words` as lines of a comment; further lines are indented."""
+    lines = [""]
+    for word in words.split():
+        if len(lines[-1]) + len(word) + 3 > _WIDTH:
+            lines.append(" " * indent)
+        lines[-1] += f" {word}"
+    return "".join(f"#{line}\n" for line in lines)
 
-    text = b2a_base64(data, newline=False).decode()
-    return "".join(f"{text[at : at + _WIDTH]}\n" for at in range(0, len(text), _WIDTH))
+
+def _removals(plan: Plan, directory: str) -> str:
+    lines = [f"rmdir {_with_id(plan, quote(path))}" for path in reversed(plan.cgroups)]
+    if directory:
+        above = quote(os.path.dirname(directory))
+        lines.append(f"rm -rf {_with_id(plan, quote(directory))}")
+        lines.append(f"rmdir --ignore-fail-on-non-empty {above}")
+    return "\n".join(f"    {line}" for line in lines)
 
 
-def _filter(plan: Plan) -> bytes:
-    for step in plan.program:
-        if isinstance(step, process.LoadFilter):
-            return step.program
-    return b""
+def _with_id(plan: Plan, line: str) -> str:
+    """Return a line of shell with $id in place of the container's ID, where that says the same.
+
+    Inside quotes it would not; and what lies in quotes is plain only while no quote is quoted.
+    """
+    if len(plan.identifier) < 32 or not plan.identifier.isalnum() or "'\"'\"'" in line:
+        return line
+    parts = line.split("'")
+    for number, part in enumerate(parts):
+        around = "'" if number % 2 else ""
+        parts[number] = part.replace(plan.identifier, f"{around}$id{around}")
+    return "'".join(parts).replace("$id''", "$id")
+
+
+def _shell(plan: Plan, step: Step) -> str:
+    return "".join(f"{_with_id(plan, line)}\n" for line in step.shell())
+
+
+def _host(plan: Plan) -> str:
+    """Return the host's steps, each reason once and with room before it."""
+    lines = ""
+    said = ""
+    for step in plan.host:
+        reason = _reason(step)
+        if reason and reason != said:
+            lines += "\n" + _comment(reason)
+        elif said and not reason:
+            lines += "\n"
+        said = reason
+        lines += _shell(plan, step)
+    return lines
+
+
+def _reason(step: Step) -> str:
+    if isinstance(step, cgroups.WriteSetting):
+        return step.setting.reason
+    if isinstance(step, cgroups.EnableControllers):
+        return step.enable.reason
+    if isinstance(step, cgroups.InheritCpuset):
+        return step.inherit.reason
+    return ""
+
+
+def _writable(directory: str, files: Mapping[str, str], directories: Iterable[str]) -> str:
+    lines = ""
+    if directory:
+        place = quote(directory)
+        lines += f"dir={place}\n" + 'mkdir -p "$dir/upper" "$dir/work"\n'
+    lines += "".join(f"mkdir -p {quote(path)}\n" for path in directories)
+    if files:
+        lines += "\n# The files that tell it who and where it is.\n"
+    for name, content in files.items():
+        lines += f'printf %s {quote(content)} > "$dir"/{quote(name)}\n'
+    return text.WRITABLE + lines if lines else ""
+
+
+def _file(name: str, content: str) -> str:
+    """Return the commands that write down `content` as the script `name`, up to a free end word."""
+    end = name.upper()
+    while f"\n{end}\n" in f"\n{content}":
+        end += "_"
+    return f"cat > \"$tmp/{name}\" << '{end}'\n{content}{end}\n"
+
+
+def _first(plan: Plan) -> str:
+    """Return the first process's script: into the cgroups, and out of the host's namespaces."""
+    joined = "".join(_shell(plan, step) for step in _only(plan.place, cgroups.JoinCgroup))
+    enter = [" ".join(step.shell()) for step in _only(plan.container, namespaces.JoinNamespace)]
+    leave = [" ".join(step.shell()) for step in _only(plan.container, namespaces.Unshare)]
+    words = " ".join((*enter, *leave))
+    return f'set -eu\n{joined}exec {words} --propagation unchanged \\\n    sh "$tmp/inside"\n'
 
 
 def _inside(plan: Plan) -> str:
-    steps = [
-        step
-        for step in plan.container
-        if not isinstance(step, namespaces.Unshare | namespaces.JoinNamespace | PivotRoot)
+    """Return the script that goes on in the new namespaces and becomes the program."""
+    steps = "".join(_subjects(plan))
+    bounds = [step for step in plan.place if not isinstance(step, cgroups.JoinCgroup)]
+    late = "".join(_shell(plan, step) for step in (*bounds, *_only(plan.program, process.SetUmask)))
+    pivot = "".join(_shell(plan, step) for step in _only(plan.container, mounts.PivotRoot))
+    parts = [
+        "set -eu\n",
+        text.WORDS + "".join(_words(steps)),
+        steps + (f"\n{text.BOUNDS}{late}" if late else ""),
+        f"{text.DOOR}{pivot}",
+        _program(plan),
     ]
-    umask = [step for step in plan.program if isinstance(step, process.SetUmask)]
-    directory = [step for step in plan.program if isinstance(step, process.ChangeDirectory)]
-    return (
-        _INSIDE
-        + _lines(steps)
-        + _lines(umask)
-        + "\n"
-        + _DOOR
-        + f"# {PivotRoot().describe()}\n"
-        + "\n".join(PivotRoot().shell())
-        + "\n\n"
-        + _PROGRAM
-        + _execute(plan, directory[0].path if directory else "/")
-    )
+    return "\n".join(parts)
 
 
-def _execute(plan: Plan, directory: str) -> str:
-    """Return the line that becomes the program: setpriv, the filter's loader, env, the program."""
-    execute = plan.program[-1]
-    assert isinstance(execute, process.Execute)
-    options = [
-        option
-        for step in plan.program
-        if isinstance(step, process.PrivilegeStep)
-        for option in step.options()
-    ]
-    setpriv = ' "$ld" --library-path "$libs" "$setpriv" ' + " ".join(map(quote, options))
-    environment = " ".join(map(quote, execute.env))
-    env = f' "$ld" --library-path "$libs" "$env" -i -C {quote(directory)} {environment}'
-    words = " ".join(map(quote, execute.argv))
-    if not _filter(plan):
-        return f"exec{setpriv} --{env} {words}\n"
-    load = ' ".$tmp/enter" --'
-    orders = 'export ONGGI_ENTER=",8,,$ld"\n'
-    if "--no-new-privs" in options:
-        return f"{orders}exec{setpriv} --{load}{env} {words}\n"
-    return f"{orders}exec{load}{setpriv} --{env} {words}\n"
-
-
-def _place(plan: Plan) -> str:
-    kinds = [*plan.children]
-    joins = ""
+def _subjects(plan: Plan) -> Iterable[str]:
+    """Yield the steps of the container, each subject under a comment of its own."""
+    said: list[str] = []
+    subject = ""
     for step in plan.container:
-        if isinstance(step, namespaces.Unshare):
-            kinds += step.kinds
-        elif isinstance(step, namespaces.JoinNamespace):
-            joins += " ".join(step.shell()) + " "
-    options = namespaces.Unshare(tuple(kinds)).shell()[0]
-    fork = " --fork" if "pid" in plan.children else ""
-    filters = ' 8< "$tmp/filter"' if _filter(plan) else ""
-    lines = "".join(f"{line}\n" for step in plan.place for line in step.shell())
+        lines = "" if isinstance(step, _FRAMED) else _shell(plan, step)
+        if not lines:
+            continue
+        new = _SUBJECTS.get(type(step), subject)
+        if new != subject:
+            yield ("\n" if subject else "") + ("" if new in said else new)
+            said.append(new)
+            subject = new
+        yield lines
+
+
+def _words(steps: str) -> Iterable[str]:
+    """Yield the definitions of those words that `steps`, or the frame, use."""
+    lines = steps.splitlines()
+    for word, definition in text.MORE_WORDS.items():
+        if word == "flags" or any(line.startswith(f"{word} ") for line in lines):
+            yield definition
+
+
+def _program(plan: Plan) -> str:
+    """Return the commands that become the program, each program of the host starting the next."""
+    options = [
+        option for step in _only(plan.program, process.PrivilegeStep) for option in step.options()
+    ]
+    setpriv = _command("setpriv", options)
+    loader = "./enter --" if _filter(plan) else ""
+    late = "--no-new-privs" in options
+    chain = [setpriv, loader] if late else [loader, setpriv]
+    filtered = (text.FILTERED if late else text.FILTERED_FIRST) if loader else ""
+    prepare = 'exec 9< ./filter\nexport ONGGI_ENTER=",9,,${run%% *}"\n' if loader else ""
     return (
-        f"place=$(cat <<'PLACE'\nset -eu\n{lines}"
-        f'exec {joins}{options}{fork} --propagation unchanged sh -c "$inside"\n'
-        f'PLACE\n)\nstatus=0\nsh -c "$place"{filters} || status=$?\n'
+        "".join(_paragraphs(text.PROGRAM.format(filter=filtered)))
+        + (_init(plan) if _execute(plan).init else "")
+        + prepare
+        + "exec "
+        + " \\\n    ".join((*filter(None, chain), _environment(plan), _own_words(plan)))
+        + "\n"
     )
 
 
-def _files(directory: str, files: Mapping[str, str]) -> str:
-    if not directory:
-        return ""
-    place = quote(directory)
-    text = "# ---- The writable layer, and files that tell the container who and where it is ----\n"
-    text += f"mkdir -p {place}/upper {place}/work\n"
-    for name, content in files.items():
-        text += f"printf %s {quote(content)} > {place}/{name}\n"
-    return text
+def _paragraphs(comment: str) -> Iterable[str]:
+    """Yield a comment with its last paragraph filled anew, after a word was put into it."""
+    *heading, body = comment.split("#\n")
+    yield from (part + "#\n" for part in heading)
+    yield _comment(body.replace("#", ""))
 
 
-def _clean_up(plan: Plan, directory: str) -> str:
-    made = [step for step in plan.host if isinstance(step, cgroups.MakeCgroup) and not step.shared]
-    lines = "".join(f"rmdir {quote(step.make.path)}\n" for step in reversed(made))
-    lines += f"rm -rf {quote(directory)}\n" if directory else ""
-    return f"# Everything else went with its namespaces.\n{lines}exit $status\n"
+def _command(name: str, options: Iterable[str]) -> str:
+    return " \\\n    ".join((f"$run ./{name}", *map(quote, options))) + " --"
+
+
+def _environment(plan: Plan) -> str:
+    """Return env(1) with the directory, the signals and the environment of the program."""
+    entered = _only(plan.program, process.ChangeDirectory)
+    entries = [quote(entry) for entry in _execute(plan).env]
+    if _execute(plan).init:
+        entries.insert(0, 'ONGGI_ENTER="8,,i,$program"')
+    # A process in the background of a shell ignores these two, and so would all that it becomes.
+    options = f"-i -C {quote(entered[0].path)} --default-signal=INT,QUIT"
+    return " \\\n    ".join((f"$run ./env {options}", *entries))
+
+
+def _own_words(plan: Plan) -> str:
+    words = " ".join(map(quote, _execute(plan).argv))
+    return f"/proc/self/fd/8 -- {words}" if _execute(plan).init else words
+
+
+def _init(plan: Plan) -> str:
+    """Return the search for the program, where an init is between it and whoever would search."""
+    execute = _execute(plan)
+    name = quote(execute.argv[0])
+    path = next((entry[5:] for entry in execute.env if entry.startswith("PATH=")), "")
+    if "/" in execute.argv[0]:
+        return text.INIT.format(name=name, search="")
+    search = (
+        f"for at in {' '.join(quote(each or '.') for each in path.split(':'))}; do\n"
+        f'    [ ! -f "$at/"{name} ] || [ ! -x "$at/"{name} ] || {{ program=$at/{name}; break; }}\n'
+        "done\n"
+    )
+    return text.INIT.format(name=name, search=search)
+
+
+def _helpers(plan: Plan) -> str:
+    program = _filter(plan)
+    helpers = ""
+    if program or _execute(plan).init:
+        machine = os.uname().machine
+        helpers += "\n" + text.ENTER.format(program=_packed(stub.program()), machine=machine)
+    if program:
+        helpers += "\n" + text.FILTER.format(filter=_packed(program), count=len(program) // 8)
+    return helpers
+
+
+def _packed(data: bytes) -> str:
+    """Return `data` as base64(1) and gzip(1) take it; the same data gives the same lines."""
+    import gzip
+    from binascii import b2a_base64
+
+    packed = b2a_base64(gzip.compress(data, mtime=0), newline=False).decode()
+    return "".join(f"{packed[at : at + _WIDTH]}\n" for at in range(0, len(packed), _WIDTH))
+
+
+def _go(plan: Plan) -> str:
+    start = [] if plan.terminal else ["setsid"]
+    how = text.UNFORKED
+    if plan.children:
+        kinds = " and ".join(f"a {kind} namespace" for kind in plan.children)
+        how = text.FORKED.format(kinds=kinds.replace("pid", "PID"))
+        start = [*namespaces.Unshare(plan.children).shell(), "--fork", *start]
+    session = "" if plan.terminal else text.SESSION
+    filled = _comment(how + session).removeprefix("# ").rstrip("\n")
+    return text.GO.format(how=filled, start=" ".join(start))
+
+
+def _execute(plan: Plan) -> process.Execute:
+    return _only(plan.program, process.Execute)[0]
+
+
+def _filter(plan: Plan) -> bytes:
+    loads = _only(plan.program, process.LoadFilter)
+    return loads[0].program if loads else b""
+
+
+def _only(steps: Iterable[Step], kind: type[AnyStep]) -> list[AnyStep]:
+    return [step for step in steps if isinstance(step, kind)]

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from onggi.runtime.steps.base import Step
 
 SIGKILL = 9
+_UMASK = 0o022  # what a container is like must not depend on who starts it
 _IGNORED_BY_PYTHON = (13, 25)  # SIGPIPE, SIGXFSZ: Python/pylifecycle.c
 
 
@@ -188,6 +189,7 @@ def confined(enter: Callable[[], None], program: list[Step], context: Context) -
     try:
         process.set_dumpable(False)
         restore_signals()
+        os.umask(_UMASK)
         enter()
         *before, execute = program
         failure.apply_steps("container", before, context)

@@ -94,7 +94,7 @@ def plan_cgroup_view(
         if "," in name:
             steps += [devices.MakeSymlink(f"{target}/{one}", name) for one in name.split(",")]
     if "ro" in options:
-        steps.append(mounts.RemountReadonly(target, keep))
+        steps.append(mounts.RemountReadonly(target))
     return steps
 
 
@@ -141,18 +141,4 @@ def plan_hidden(config: dict[str, Any]) -> list[Step]:
     """Return the steps that mask paths and make paths read-only."""
     linux = config.get("linux", {})
     steps: list[Step] = [mounts.MaskPath(path) for path in linux.get("maskedPaths", [])]
-    entries = config.get("mounts", [])
-    return steps + [
-        mounts.ReadonlyPath(path, _flags_at(path, entries))
-        for path in linux.get("readonlyPaths", [])
-    ]
-
-
-def _flags_at(path: str, entries: list[dict[str, Any]]) -> tuple[str, ...]:
-    """Return the protective flags of the mount that `path` lies in."""
-    best: dict[str, Any] = {}
-    for entry in entries:
-        target = entry["destination"].rstrip("/")
-        if path.startswith(target + "/") and len(target) >= len(best.get("destination", "")):
-            best = entry
-    return tuple(word for word in best.get("options", ()) if word in ("nosuid", "nodev", "noexec"))
+    return steps + [mounts.ReadonlyPath(path) for path in linux.get("readonlyPaths", [])]

@@ -63,7 +63,11 @@ class Step:
         raise NotImplementedError(type(self).__name__)
 
     def shell(self) -> list[str]:
-        """Say it as lines of POSIX shell; an empty list when another step's line includes it."""
+        """Say it as lines of POSIX shell; an empty list when the script's frame includes it.
+
+        In it $root is the container's root, as the host sees it, and functions that the frame
+        defines (see script.py) stand for what a shell would need several lines for.
+        """
         raise NotImplementedError(type(self).__name__)
 
     def argument(self) -> str:

@@ -7,8 +7,8 @@ import stat
 
 from onggi.linux import channel, device, mount, terminal
 from onggi.linux.path import O_PATH
-from onggi.runtime.steps.base import Context, Step
-from onggi.runtime.steps.mounts import attach, in_root
+from onggi.runtime.steps.base import Context, Step, quote
+from onggi.runtime.steps.mounts import attach
 
 _KIND = {"c": stat.S_IFCHR, "u": stat.S_IFCHR, "b": stat.S_IFBLK, "p": stat.S_IFIFO}
 
@@ -53,11 +53,10 @@ class MakeDevice(Step):
         return f"make the device {self.path} ({self.kind} {self.major}:{self.minor})"
 
     def shell(self) -> list[str]:
-        path = in_root(self.path)
         numbers = "" if self.kind == "p" else f" {self.major} {self.minor}"
-        lines = [f"mknod -m {self.mode:o} {path} {self.kind}{numbers}"]
+        lines = [f"device {quote(self.path)} {self.mode:o} {self.kind}{numbers}"]
         if self.uid or self.gid:
-            lines.append(f"chown {self.uid}:{self.gid} {path}")
+            lines.append(f'chown {self.uid}:{self.gid} "$at"')
         return lines
 
 
@@ -83,8 +82,7 @@ class MakeSymlink(Step):
         return f"link {self.path} to {self.target}"
 
     def shell(self) -> list[str]:
-        path = in_root(self.path)
-        return [f"[ -e {path} ] || ln -s {self.target} {path}"]
+        return [f"link {quote(self.path)} {quote(self.target)}"]
 
 
 class OpenTerminal(Step):
@@ -113,7 +111,7 @@ class OpenTerminal(Step):
         return "open a terminal of the container's own"
 
     def shell(self) -> list[str]:
-        return ["# The terminal is the caller's here; Onggi opens one in the container's /dev/pts."]
+        return []  # the script's program uses the caller's
 
 
 class BindConsole(Step):
@@ -137,5 +135,4 @@ class BindConsole(Step):
         return "show the terminal as /dev/console"
 
     def shell(self) -> list[str]:
-        target = in_root("/dev/console")
-        return [f'if tty -s; then : > {target}; mount --bind "$(tty)" {target}; fi']
+        return ['! tty -s || { file /dev/console; mount --bind "$(tty)" "$at"; }']

@@ -89,8 +89,12 @@ class MountOverlay(Step):
         return f"stack {count} layer{'s' * (count != 1)} {kind} at {self.target}"
 
     def shell(self) -> list[str]:
-        listed = quote(",".join(self.options))
-        return [f"mount -t overlay -o {listed} overlay {quote(self.target)}"]
+        lines = ['mount -t overlay overlay "$root" -o \\']
+        for number, word in enumerate(self.options):
+            end = ",\\" if number + 1 < len(self.options) else ""
+            *above, lowest = _raw_layers(word)
+            lines += [*(f"{quote(layer)}:\\" for layer in above), quote(lowest) + end]
+        return lines
 
     def argument(self) -> str:
         return self.target
@@ -112,7 +116,7 @@ class BindRoot(Step):
         return f"bind {self.target} over itself: pivot_root wants a mount point"
 
     def shell(self) -> list[str]:
-        return [f"mount --rbind {quote(self.target)} {quote(self.target)}"]
+        return ['mount --rbind "$root" "$root"']
 
 
 class MountFilesystem(Step):
@@ -152,13 +156,12 @@ class MountFilesystem(Step):
         return f"mount {self.fstype} at {self.target}{listed}"
 
     def shell(self) -> list[str]:
-        target = in_root(self.target)
         given = [word for word in self.options if word not in words.PROPAGATION]
         listed = f" -o {quote(','.join(given))}" if given else ""
         return [
-            f"mkdir -p {target}",
-            f"mount -t {self.fstype}{listed} {quote(self.source)} {target}",
-            *_propagation_lines(self.options, target),
+            f"directory {quote(self.target)}",
+            f'mount -t {quote(self.fstype)}{listed} {quote(self.source)} "$at"',
+            *_propagation_lines(self.options),
         ]
 
     def argument(self) -> str:
@@ -238,26 +241,16 @@ class BindMount(Step):
         return f"bind {self.source} to {self.target}" + (f" ({listed})" if listed else "")
 
     def shell(self) -> list[str]:
-        target = in_root(self.target)
-        parent = in_root(os.path.dirname(self.target))
-        make = (
-            f"if [ -d {quote(self.source)} ]; then mkdir -p {target}; "
-            f"else mkdir -p {parent}; [ -e {target} ] || : > {target}; fi"
-        )
+        source, target = quote(self.source), quote(self.target)
         bind = "--rbind" if "rbind" in self.options else "--bind"
-        lines = [make, f"mount {bind} {quote(self.source)} {target}"]
-        lines += _propagation_lines(self.options, target)
-        attributes = [word for word in self.options if word in words.ATTRIBUTES and word != "rw"]
+        lines = [f"place {source} {target}", f'mount {bind} {source} "$at"']
+        lines += _propagation_lines(self.options)
+        attributes = [word for word in self.options if word in words.ATTRIBUTES]
         if attributes:
-            lines.append(f"mount -o remount,bind,{','.join(attributes)} {target}")
-        deep = [word[1:] for word in self.options if words.is_recursive(word)]
-        if deep:
-            lines += [
-                f"findmnt --submounts --noheadings --list --output VFS-OPTIONS,TARGET {target} |",
-                "while read -r flags place; do",
-                f'    mount -o "remount,bind,$flags,{",".join(deep)}" "$place"',
-                "done",
-            ]
+            lines.append(f'flags {",".join(attributes)} "$at"')
+        below = [word[1:] for word in self.options if words.is_recursive(word)]
+        if below:
+            lines.append(f'flags_below {",".join(below)} "$at"')
         return lines
 
     def argument(self) -> str:
@@ -279,17 +272,16 @@ class MakeDirectory(Step):
         return f"make the directory {self.path}, unless it is there"
 
     def shell(self) -> list[str]:
-        return [f"mkdir -p {in_root(self.path)}"]
+        return [f"directory {quote(self.path)}"]
 
 
 class RemountReadonly(Step):
     """Make a mount of ours read-only, after everything was put into it."""
 
-    __slots__ = ("keep", "path")
+    __slots__ = ("path",)
 
-    def __init__(self, path: str, keep: tuple[str, ...]) -> None:
+    def __init__(self, path: str) -> None:
         self.path = path
-        self.keep = keep  # its other flags
 
     def apply(self, context: Context) -> None:
         target_fd = context.inside().open(self.path, O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -304,7 +296,7 @@ class RemountReadonly(Step):
         return f"make the mount at {self.path} read-only"
 
     def shell(self) -> list[str]:
-        return [f"mount -o remount,bind,{','.join(['ro', *self.keep])} {in_root(self.path)}"]
+        return [f"inside {quote(self.path)}", 'flags ro "$at"']
 
 
 class MaskPath(Step):
@@ -335,21 +327,16 @@ class MaskPath(Step):
         return f"mask {self.path}"
 
     def shell(self) -> list[str]:
-        path = in_root(self.path)
-        return [
-            f"if [ -d {path} ]; then mount -t tmpfs -o ro,size=0k,mode=0555 tmpfs {path}",
-            f'elif [ -e {path} ]; then mount --bind "$root/dev/null" {path}; fi',
-        ]
+        return [f"mask {quote(self.path)}"]
 
 
 class ReadonlyPath(Step):
     """Make what lies below a path read-only, keeping the other flags of its mount, if it exists."""
 
-    __slots__ = ("keep", "path")
+    __slots__ = ("path",)
 
-    def __init__(self, path: str, keep: tuple[str, ...]) -> None:
+    def __init__(self, path: str) -> None:
         self.path = path
-        self.keep = keep  # the flags of the mount that it lies in
 
     def apply(self, context: Context) -> None:
         try:
@@ -367,10 +354,7 @@ class ReadonlyPath(Step):
         return f"make {self.path} read-only"
 
     def shell(self) -> list[str]:
-        path = in_root(self.path)
-        listed = ",".join(["ro", *self.keep])
-        bind = f"mount --rbind {path} {path} && mount -o remount,bind,{listed} {path}"
-        return [f"if [ -e {path} ]; then {bind}; fi"]
+        return [f"read_only {quote(self.path)}"]
 
 
 class RootReadonly(Step):
@@ -387,7 +371,7 @@ class RootReadonly(Step):
         return "make the root file system read-only"
 
     def shell(self) -> list[str]:
-        return ['mount -o remount,bind,ro "$root"']
+        return ['flags ro "$root"']
 
 
 class RootPropagation(Step):
@@ -441,17 +425,11 @@ class PivotRoot(Step):
 
     def shell(self) -> list[str]:
         return [
-            "exec 7</",
-            'cd "$root"',
-            "pivot_root . .",
-            "cd /proc/self/fd/7; exec 7<&-",
-            '"$ld" --library-path "$libs" "$umount" -c -n -i -l .',
+            "exec 7< /",
+            'pivot_root "$root" "$root"',
+            "$run ./umount -c -i -n -l /proc/self/fd/7",
+            "exec 7<&-",
         ]
-
-
-def in_root(path: str) -> str:
-    """Return the shell word for `path` below the container's root."""
-    return '"$root"' + quote("/" + path.lstrip("/"))
 
 
 def split_layers(value: str) -> list[str]:
@@ -540,5 +518,17 @@ def _clone_onto(source_fd: int, target_fd: int, attributes: int) -> None:
         os.close(tree)
 
 
-def _propagation_lines(options: tuple[str, ...], target: str) -> list[str]:
-    return [f"mount --make-{word} {target}" for word in options if word in words.PROPAGATION]
+def _raw_layers(word: str) -> list[str]:
+    """Split an option of overlayfs where its layers meet, and leave its escapes alone."""
+    parts = [""]
+    for piece in word.split(":"):
+        parts[-1] += piece
+        if (len(piece) - len(piece.rstrip("\\"))) % 2:
+            parts[-1] += ":"  # an escaped one, which belongs to a name
+        else:
+            parts.append("")
+    return parts[:-1] or parts
+
+
+def _propagation_lines(options: tuple[str, ...]) -> list[str]:
+    return [f'mount --make-{word} "$at"' for word in options if word in words.PROPAGATION]

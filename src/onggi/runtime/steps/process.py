@@ -119,7 +119,7 @@ class NewKeyring(Step):
         return "join a new session keyring"
 
     def shell(self) -> list[str]:
-        return ["# A new session keyring: keyctl session, where keyutils is installed."]
+        return []  # no common program does it: the script's head says what is missing
 
 
 class NewSession(Step):
@@ -143,7 +143,7 @@ class NewSession(Step):
         return "lead a new session" + (" on the container's terminal" if self.terminal else "")
 
     def shell(self) -> list[str]:
-        return []  # unshare --fork below setsid(1): see the script's frame
+        return []  # setsid(1), with which the script's frame starts the first process
 
 
 class PrivilegeStep(Step):
@@ -278,7 +278,7 @@ class ChangeDirectory(Step):
         return f"enter {self.path}"
 
     def shell(self) -> list[str]:
-        return [f"cd {quote(self.path)}"]
+        return []  # env(1) does it, last of the host's programs: see the script's frame
 
 
 class LoadFilter(Step):

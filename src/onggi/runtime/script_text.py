@@ -1,0 +1,284 @@
+"""The words of the script that `explain` prints: what it says and what it always does.
+
+A fact module: the parts that depend on the container are put together in script.py.
+"""
+
+from __future__ import annotations
+
+HEAD = """\
+#!/bin/sh
+# A container, made by hand with the tools of any Linux. Onggi makes the same one for
+#
+#     {program}
+#
+# Run this as root, with sh. It makes the container, waits until its program has ended, ends as
+# that did, and leaves nothing. It needs iproute2 beside what every Debian has, and nothing of
+# Onggi but its files. The order of what it does is the whole secret:
+#
+#   1  the host makes control groups and sets their numbers, before there is anything to limit;
+#   2  the host prepares the directories that the container will write to;
+#   3  a first process is born, enters the control groups, and only then leaves the host's
+#      namespaces for new ones;
+#   4  inside, it puts a file tree together,
+#   5  makes that the only tree there is,
+#   6  and gives up every right that the program must not have, before it becomes the program.
+{missing}
+{{  # All up to the closing brace is read before anything runs: further input is the program's.
+set -eu
+umask 022
+
+# What the caller left open must not reach the program: a descriptor of a directory of the host is
+# a way out. Number 3 keeps standard input, for a process in the background is given none.
+exec 3<&0 4<&- 5<&- 6<&- 7<&- 8<&- 9<&-
+
+id={identifier}
+[ "$(id -u)" = 0 ] || {{ echo "this needs root" >&2; exit 1; }}
+[ ! -e {cgroup} ] || {{ echo "container $id is running" >&2; exit 1; }}
+
+tmp=$(mktemp -d)
+root={root}
+export id tmp root
+
+clean_up() {{
+    set +e
+    # Whatever the container may still run is in its control group: no process can leave that.
+    kill -KILL $(cat {cgroup}/cgroup.procs) 2> /dev/null
+    wait
+{remove}
+    rm -rf "$tmp"
+}}
+trap clean_up EXIT
+trap {interrupt} INT
+trap 'exit 143' TERM HUP
+"""
+
+NO_KEYRING = (
+    "The container keeps the caller's session keyring; Onggi gives it a new one, as keyctl(1) can."
+)
+NO_DEVICE_PROGRAM = (
+    "Nothing restricts which devices it may use: in cgroup v2 that takes a BPF program, which no "
+    "common tool loads. Do not run programs here that you do not trust."
+)
+NO_TERMINAL = "The program uses the caller's terminal; Onggi opens one of the container's own."
+
+CGROUPS = """\
+# ---- 1  The host sets the limits --------------------------------------------------------------
+#
+# A directory in these trees is a control group, and its files are its numbers. The host makes it
+# and writes them before any process of the container exists: a limit that is set afterwards has
+# not held from the start, and one that the container could set it could also lift.
+"""
+
+WRITABLE = """\
+# ---- 2  What the container will write to ------------------------------------------------------
+#
+# The image's layers are shared by everybody and never written. A change copies the file to
+# `upper` first; `work` is where overlayfs prepares such copies.
+"""
+
+FIRST = """\
+# ---- 3  The first process ---------------------------------------------------------------------
+#
+# unshare(1) starts a program in new namespaces, so what follows is written down, for shells to
+# come. This is the first of them. It enters the control groups before it does anything else: all
+# that it becomes and starts is counted, from the first instruction on.
+#
+# Then it leaves the host's namespaces, in this order, because a new cgroup namespace takes the
+# group that its maker is in as its root. The other way round the container would see the host's.
+# (Number 0 is whoever writes it. PID and time namespaces take hold of children only: see the end.)
+"""
+
+INSIDE = """\
+# ---- 4  The file tree -------------------------------------------------------------------------
+#
+# This shell has namespaces of its own, but still sees the host's files: the place to fetch from
+# there what the container shall see. It begins with a few words for what comes often.
+"""
+
+WORDS = """\
+# Set $at to where a path of the container lies below $root. A link in it means the container's
+# tree, not the host's; else an image whose /run is a link to /etc would have us write to ours.
+# (Onggi has the kernel look names up this way: openat2(2) with RESOLVE_IN_ROOT.)
+inside() {
+    at=$root rest=$1 links=0
+    while [ -n "$rest" ]; do
+        name=${rest%%/*}
+        case $rest in */*) rest=${rest#*/} ;; *) rest= ;; esac
+        case $name in
+            '' | .) continue ;;
+            ..) [ "$at" = "$root" ] || at=${at%/*}; continue ;;
+        esac
+        at=$at/$name
+        [ -L "$at" ] || continue
+        links=$((links + 1))
+        [ "$links" -le 40 ] || { echo "$1: links in a circle" >&2; exit 1; }
+        link=$(readlink "$at")
+        case $link in /*) at=$root ;; *) at=${at%/*} ;; esac
+        rest=$link/$rest
+    done
+}
+
+# Make what a mount needs to stand on, unless it is there.
+directory() { inside "$1"; mkdir -p "$at"; }
+file() { inside "$1"; mkdir -p "${at%/*}"; [ -e "$at" ] || : > "$at"; }
+place() { if [ -d "$1" ]; then directory "$2"; else file "$2"; fi; }
+"""
+
+# Each defined only where a step uses it.
+MORE_WORDS = {
+    "device": """\
+device() { directory "${1%/*}"; at=$at/${1##*/}; shift; mknod -m "$1" "$at" "$2" ${3+"$3" "$4"}; }
+""",
+    "link": """\
+link() { directory "${1%/*}"; at=$at/${1##*/}; [ -e "$at" ] || [ -L "$at" ] || ln -s "$2" "$at"; }
+""",
+    "flags": """\
+
+# Give a mount more flags. A remount sets all of them anew, so those that it has are said again.
+flags() { mount -o "remount,bind,$(findmnt -no VFS-OPTIONS "$2" | tail -n 1),$1" "$2"; }
+""",
+    "flags_below": """\
+
+# The same for a mount and every mount below it; one that another hides is out of reach.
+flags_below() {
+    findmnt -Rnlo TARGET "$2" | while IFS= read -r each; do flags "$1" "$each"; done
+}
+""",
+    "mask": """\
+
+# Hide a directory behind an empty one, and a file behind the null device, if there is one.
+mask() {
+    inside "$1"
+    if [ -d "$at" ]; then
+        mount -t tmpfs -o ro,size=0k,mode=0555 tmpfs "$at"
+    elif [ -e "$at" ]; then
+        masked=$at
+        inside /dev/null
+        mount --bind "$at" "$masked"
+    fi
+}
+""",
+    "read_only": """\
+
+# Make a part of a file system read-only: it becomes a mount of its own, with flags of its own.
+read_only() { inside "$1"; [ ! -e "$at" ] || { mount --rbind "$at" "$at"; flags ro "$at"; }; }
+""",
+}
+
+PROPAGATION = """\
+# The mounts that this namespace copied still hear of each other: what is mounted here would appear
+# on the host. From here on only the host is heard.
+"""
+
+OVERLAY = """\
+# The root: layers on top of one another, and over them all the one that takes the changes. It has
+# to be a mount, even of a directory that is complete already, since pivot_root swaps mounts.
+"""
+
+KERNEL = """\
+# The kernel's own file systems. Each shows the namespaces of who mounts it: this proc has only the
+# container's processes, this sysfs its network; and cgroup files begin at its own group, which is
+# why they are mounted only now. They are read-only: limits are to be seen, not to be lifted.
+"""
+
+BINDS = """\
+# Files and directories of the host that the container shall see.
+"""
+
+DEVICES = """\
+# The few devices that every program may expect. No disk is among them, and the control group of
+# devices refuses the rest, whoever makes a node.
+"""
+
+HIDDEN = """\
+# Parts of proc and sysfs that no namespace divides: they tell of the host, or change it.
+"""
+
+DIRECTORY = """\
+# Where the program begins.
+"""
+
+PRIVATE = """\
+# What the container mounts itself is nobody else's business, and what others mount not its.
+"""
+
+FROZEN = """\
+# The files of the image are not to change; the mounts above keep their own flags.
+"""
+
+BOUNDS = """\
+# The limits of a process, late, as they hold for this shell too.
+"""
+
+DOOR = """\
+# ---- 5  The only tree there is ----------------------------------------------------------------
+#
+# pivot_root puts the container's root in place of the host's, which then lies on top of it by the
+# same name, and is detached. Unlike after chroot(2) there is no way back: in this namespace the
+# host's files are mounted nowhere any more. Its programs cannot be found then either, so the last
+# three of them wait in a working directory of their own, and run by their own loader from there.
+mount --bind "$tmp/tools" "$tmp/tools"
+flags exec "$tmp/tools"
+cd "$tmp/tools"
+run="$(echo ./ld-*) --library-path ."
+"""
+
+PROGRAM = """\
+# ---- 6  The program ---------------------------------------------------------------------------
+#
+# setpriv drops capabilities for good, becomes the user, and forbids to gain privileges by any
+# program. {filter}env leaves our directory for the container's, and with it the
+# last hold on the host; it gives the program its environment, and nothing of ours, and becomes it.
+"""
+
+FILTERED = "enter loads the filter of system calls, as late as it can. "
+FILTERED_FIRST = "enter loads the filter of system calls before, while it has the right. "
+
+INIT = """\
+# An init does not search, so this shell does: in the container's directories, by test(1) alone.
+program={name}
+{search}
+# The program will be a child of enter, which stays, passes signals on and reaps what others leave.
+exec 8< ./enter
+"""
+
+TOOLS = """\
+# ---- What goes through the door ---------------------------------------------------------------
+#
+# Copies of the three programs, their loader and libraries.
+mkdir "$tmp/root" "$tmp/tools"
+ldd "$(command -v umount)" "$(command -v setpriv)" "$(command -v env)" |
+    grep -o '/[^ :]*' | sort -u | xargs cp -Lt "$tmp/tools"
+"""
+
+ENTER = """\
+# No common program loads a filter of system calls or is an init of a few lines. This one does
+# both, in a kilobyte; its source is src/onggi/runtime/stub/{machine}.S.
+base64 -d << 'END' | gzip -d > "$tmp/tools/enter"
+{program}END
+chmod 755 "$tmp/tools/enter"
+"""
+
+FILTER = """\
+# The filter: {count} instructions, which the kernel runs for every system call (seccomp(2)).
+base64 -d << 'END' | gzip -d > "$tmp/tools/filter"
+{filter}END
+"""
+
+GO = """\
+# ---- Go ---------------------------------------------------------------------------------------
+#
+# {how}
+{start} sh "$tmp/first" <&3 3<&- &
+status=0
+wait $! || status=$?
+exit $status
+}}
+"""
+
+FORKED = (
+    "The child that unshare forks is the first in {kinds}: inside it is process 1, and when it "
+    "ends the kernel ends all others there."
+)
+UNFORKED = "The first process shares the host's process numbers."
+SESSION = " It leads a session, with no terminal."
