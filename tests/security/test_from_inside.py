@@ -3,8 +3,11 @@
 Each test names the advisory or the check-list that the attack is from.
 """
 
+import io
 import os
+import stat
 import subprocess
+import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -184,3 +187,68 @@ def test_a_program_cannot_gain_by_its_mode(jar: Onggi, tmp_path: Path) -> None:
     program.chmod(0o4755)
     words = ["-u", "1000", "-v", f"{program}:/suid:ro", "busybox", "/suid"]
     assert jar.attempt("run", "--rm", *words).returncode == 1000 % 256
+
+
+LINKS = [
+    {"proc": "dev/l", "dev/l": "/x"},
+    {"proc": "sys/l", "sys/l": "/x"},
+    {"proc": "/x"},
+    {"sys": "dev/l", "dev/l": "/x"},
+]
+
+
+@pytest.mark.parametrize("links", LINKS)
+def test_an_image_cannot_lead_procfs_away_from_its_masks(
+    jar: Onggi, tmp_path: Path, links: dict[str, str]
+) -> None:
+    # A later mount would change where the link leads, and masks would find nothing to hide.
+    with tarfile.open(tmp_path / "evil.tar", "w") as archive:
+        for name in ("bin", "dev", "sys", "x"):
+            if name not in links:
+                entry = tarfile.TarInfo(name)
+                entry.type, entry.mode = tarfile.DIRTYPE, 0o755
+                archive.addfile(entry)
+        for name, target in links.items():
+            entry = tarfile.TarInfo(name)
+            entry.type, entry.linkname = tarfile.SYMTYPE, target
+            archive.addfile(entry)
+        program = Path("/bin/busybox").read_bytes()
+        entry = tarfile.TarInfo("bin/sh")
+        entry.size, entry.mode = len(program), 0o755
+        archive.addfile(entry, io.BytesIO(program))
+    before = Path("/proc/sys/kernel/core_pattern").read_text()
+    jar("import", str(tmp_path / "evil.tar"), "evil")
+    script = "echo pwned > /x/sys/kernel/core_pattern; echo pwned > /x/kernel/uevent_helper"
+    done = jar.attempt("run", "--rm", "evil", "/bin/sh", "-c", script)
+    assert done.returncode == 125
+    assert Path("/proc/sys/kernel/core_pattern").read_text() == before
+    jar("rmi", "evil")
+
+
+def test_the_host_s_null_device_is_out_of_reach(jar: Onggi) -> None:
+    mode = os.stat("/dev/null").st_mode
+    jar.attempt("run", "--rm", "busybox", "chmod", "600", "/dev/stdin")
+    jar("run", "-d", "--name", "nulls", "busybox", "sleep", "600")
+    jar.attempt("exec", "nulls", "chmod", "600", "/dev/stdin")
+    jar("rm", "-f", "nulls")
+    assert os.stat("/dev/null").st_mode == mode
+
+
+def test_exec_hands_over_nothing_of_the_caller_s(jar: Onggi, tmp_path: Path) -> None:
+    mine = tmp_path / "mine"
+    mine.write_text("mine\n")
+    jar("run", "-d", "--name", "taker", "busybox", "sleep", "600")
+    script = "echo theirs > /proc/self/fd/0; chmod 4777 /proc/self/fd/0; chmod 4777 /proc/self/fd/1"
+    with mine.open("rb") as file, (tmp_path / "out").open("wb") as out:
+        line = jar.line("exec", "-i", "taker", "sh", "-c", script)
+        subprocess.run(line, stdin=file, stdout=out, timeout=60, check=False)
+    jar("rm", "-f", "taker")
+    assert mine.read_text() == "mine\n"
+    assert not mine.stat().st_mode & stat.S_ISUID
+    assert not (tmp_path / "out").stat().st_mode & stat.S_ISUID
+
+
+def test_a_store_of_somebody_else_is_refused(jar: Onggi, tmp_path: Path) -> None:
+    os.chown(tmp_path, 65534, 65534)
+    done = Onggi(tmp_path).attempt("ps")
+    assert (done.returncode, "written by others" in done.stderr) == (1, True)

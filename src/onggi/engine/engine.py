@@ -50,6 +50,7 @@ class Engine:
             raise Denied(
                 "namespaces, mounts and control groups are made by root", hint="try again with sudo"
             )
+        _require_own(root or DEFAULT_ROOT)
         self.store = Store(root or DEFAULT_ROOT)
         self._direct = direct
         self._ahead_fd = ahead_fd
@@ -204,3 +205,13 @@ class Engine:
 
     def __repr__(self) -> str:
         return f"<onggi.Engine at {self.store.root}, process {os.getpid()}>"
+
+
+def _require_own(root: str) -> None:
+    """Refuse a store that somebody else could write to: what it says is done by root."""
+    try:
+        status = os.stat(root)
+    except FileNotFoundError:
+        return
+    if status.st_uid != os.geteuid() or status.st_mode & 0o022:
+        raise Denied(f"{root} can be written by others", hint="it must be root's, with mode 700")

@@ -9,10 +9,12 @@ from onggi.engine import users
 from onggi.engine.attach import read_some, write_all
 from onggi.engine.environment import assignments, merged
 from onggi.engine.options import Exit, Streams
+from onggi.engine.relay import Relay
 from onggi.errors import Conflict, Internal
 from onggi.linux import channel, terminal
 from onggi.runtime import capabilities, enter, failure, frames, launch, spec
 from onggi.runtime.enter import Entry
+from onggi.runtime.plan.container import user_map
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,23 +30,37 @@ _CHUNK = 65536
 class ExecSession:
     """A program that runs in a container beside the first one."""
 
-    __slots__ = ("_channel_fd", "_streams", "_terminal_fd", "container", "pid")
+    __slots__ = ("_channel_fd", "_relay", "_streams", "_terminal_fd", "container", "pid")
 
     def __init__(
-        self, container: Container, pid: int, *, streams: Streams, terminal_fd: int, channel_fd: int
+        self,
+        container: Container,
+        pid: int,
+        *,
+        streams: Streams,
+        relay: Relay,
+        terminal_fd: int,
+        channel_fd: int,
     ) -> None:
         self.container = container
         self.pid = pid
         self._streams = streams
+        self._relay = relay
         self._terminal_fd = terminal_fd
         self._channel_fd = channel_fd  # -1: the program is a child of this process
 
     def wait(self) -> Exit:
-        """Stay until the program has ended, passing its terminal's bytes on where it has one."""
+        """Stay until the program has ended, passing bytes on."""
         if self._terminal_fd >= 0:
             _relay(self._terminal_fd, self._streams)
             os.close(self._terminal_fd)
             self._terminal_fd = -1
+        elif self._channel_fd >= 0:
+            self._relay.run(self._channel_fd)
+        else:
+            ended_fd = os.pidfd_open(self.pid)
+            self._relay.run(ended_fd)
+            os.close(ended_fd)
         code = os.waitstatus_to_exitcode(self._status())
         return Exit(code=128 - code if code < 0 else code, signal=-code if code < 0 else 0)
 
@@ -75,6 +91,7 @@ class ExecSession:
             if fd >= 0:
                 os.close(fd)
         self._terminal_fd = self._channel_fd = -1
+        self._relay.close()
 
 
 def start(
@@ -86,33 +103,51 @@ def start(
     """
     entry = _entry(engine, container, options)
     streams = streams or Streams()
-    null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
-    given = (streams.stdin_fd, streams.stdout_fd, streams.stderr_fd)
-    standard = tuple(fd if fd >= 0 else null for fd in given)
+    null_fd = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
+    # With a terminal there are no pipes: it carries everything.
+    relay = Relay(Streams() if options.tty else streams, _owner(container, entry), null_fd)
     try:
-        session = _run(engine, container, entry, (standard[0], standard[1], standard[2]), streams)
+        session = _run(engine, container, entry, relay, streams)
+    except BaseException:
+        relay.close()
+        raise
     finally:
-        os.close(null)
+        relay.close_inside(null_fd)
+        os.close(null_fd)
     if options.detach:
         session.detach()
     return session
+
+
+def _owner(container: Container, entry: Entry) -> tuple[int, int]:
+    """Return the host's IDs of the user that the program will be."""
+    linux, user = container.record["config"]["linux"], entry.process.get("user", {})
+    ids = user.get("uid", 0), user.get("gid", 0)
+    if "uidMappings" not in linux:
+        return ids
+    return user_map(linux).outside(*ids)
 
 
 def _run(
     engine: Engine,
     container: Container,
     entry: Entry,
-    standard_fds: tuple[int, int, int],
+    relay: Relay,
     streams: Streams,
 ) -> ExecSession:
     if engine.is_direct:
-        started = enter.enter(entry, launch.read_filter(entry.filter_path), standard_fds)
+        started = enter.enter(entry, launch.read_filter(entry.filter_path), relay.inside)
         terminal_fd, pid, channel_fd = started.terminal_fd, started.pid, -1
     else:
-        channel_fd = engine.launcher.enter(entry, standard_fds)
+        channel_fd = engine.launcher.enter(entry, relay.inside)
         pid, terminal_fd = _wait_started(channel_fd)
     return ExecSession(
-        container, pid, streams=streams, terminal_fd=terminal_fd, channel_fd=channel_fd
+        container,
+        pid,
+        streams=streams,
+        relay=relay,
+        terminal_fd=terminal_fd,
+        channel_fd=channel_fd,
     )
 
 

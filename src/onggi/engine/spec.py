@@ -193,7 +193,7 @@ def _mounts(options: ContainerOptions, parts: Parts) -> list[dict[str, Any]]:
             "destination": path,
             "type": "bind",
             "source": source,
-            "options": ["bind", "rprivate", *idmap],
+            "options": ["bind", "rprivate", "nosuid", "nodev", "noexec", *idmap],
         }
         for path, source in parts.files.items()
         if path not in targets

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 MOST_BYTES = 1 << 20  # of a passwd or group file; what lies beyond is not read
 _MOST_ID = (1 << 31) - 1
+_ID_DIGITS = 10
 
 
 class User:
@@ -98,9 +99,22 @@ def _read(stack: Stack, name: bytes) -> str:
         if found is None or not stat.S_ISREG(found.status.st_mode):
             return ""
         directory = view.descriptors[found.source]
-        fd = openat2(directory, name, os.O_RDONLY, 0, RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS)
-        with open(fd, "rb") as file:
-            return file.read(MOST_BYTES).decode("utf-8", "replace")
+        fd = openat2(directory, name, os.O_PATH, 0, RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS)
+        try:
+            return _read_regular(fd)
+        finally:
+            os.close(fd)
+
+
+def _read_regular(path_fd: int) -> str:
+    """Read a file that is only looked at until it is proven to be a plain one.
+
+    A running container may put a fifo or a device in its place at any moment.
+    """
+    if not stat.S_ISREG(os.fstat(path_fd).st_mode):
+        return ""
+    with open(f"/proc/self/fd/{path_fd}", "rb") as file:
+        return file.read(MOST_BYTES).decode("utf-8", "replace")
 
 
 def _lines(text: str, fields: int) -> list[list[str]]:
@@ -109,7 +123,7 @@ def _lines(text: str, fields: int) -> list[list[str]]:
 
 
 def _is_id(text: str) -> bool:
-    return text.isascii() and text.isdigit() and int(text) <= _MOST_ID
+    return len(text) <= _ID_DIGITS and text.isascii() and text.isdigit() and int(text) <= _MOST_ID
 
 
 def _number(text: str, kind: str) -> int:

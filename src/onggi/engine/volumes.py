@@ -43,7 +43,9 @@ class VolumeMount:
         """
         propagation = [word for word in self.options if word in _PROPAGATION] or ["rprivate"]
         mode = ["ro"] if "ro" in self.options else []
-        idmap = ["idmap"] if mapped and self.kind == "volume" else []
+        # What is stored with the namespace's owners translated to the host's must gain nobody
+        # anything there.
+        idmap = ["idmap", "nosuid", "nodev"] if mapped and self.kind == "volume" else []
         options = ["rbind", *propagation, *mode, *idmap]
         return {
             "destination": self.target,
@@ -154,6 +156,11 @@ def resolve(
     for target in targets:
         if targets.count(target) > 1:
             raise InvalidInput(f"duplicate mount point: {target}")
+    for path in image_volumes:
+        if os.path.normpath(f"/{path}").split("/")[1] in ("dev", "proc", "sys", ""):
+            raise InvalidInput(
+                f"the image declares a volume at {path!r}", hint="not over the kernel's"
+            )
     taken = {*targets, *(text.partition(":")[0] for text in options.tmpfs)}
     asked += [
         VolumeMount(kind="volume", source="", target=path, name="")

@@ -88,7 +88,7 @@ def plan_entry(entry: Entry, program: bytes) -> EntryPlan:
     enter: Step = namespaces.EnterNamespaces(later)
     return EntryPlan(
         outside=[namespaces.HoldProcess(entry.pid, entry.start_ticks), *now],
-        child=[*joins, *plans.plan_bounds(entry.process), enter, *terminal],
+        child=[*joins, *plans.plan_bounds(entry.process), enter, devices.OwnNull(), *terminal],
         program=plans.plan_identity(
             entry.process,
             program=program,

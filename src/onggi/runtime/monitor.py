@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 _MOST_PENDING = 8 * frames.MOST_BYTES  # held for a reader or a program that is slow
 _SETTLE_MS = 1000
 _SIGKILL = 9
+_MOST_DRAINED = (1 << 20) // frames.MOST_BYTES + 1  # reads: a pipe holds a mebibyte at most
 _REAP_SECONDS = 5.0  # how long a process's own parent may take to wait for it
 _DRAIN_MS = 20  # how long output may still be on its way once the first process has ended
 
@@ -218,7 +219,9 @@ class Monitor:
     def _drain(self) -> None:
         """Read what the container wrote before it ended."""
         for fd in list(self._outputs):
-            while self._read(fd):
+            for _ in range(_MOST_DRAINED):  # who else has the pipe may go on writing for ever
+                if not self._read(fd):
+                    break
                 if self._client.is_behind():
                     self._flush_slowly()
         for fd in list(self._outputs):  # a process of it may still hold the other end
@@ -331,5 +334,7 @@ def clean_up(watch: Watch) -> None:
     rundir.remove(watch.run_directory)
     if watch.after:
         module, _, function = watch.after[0].partition(":")
+        if not module.startswith("onggi."):
+            raise ValueError(f"{module} is no module of ours")
         __import__(module)
         getattr(sys.modules[module], function)(*watch.after[1:])

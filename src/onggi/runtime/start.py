@@ -136,12 +136,18 @@ def hear(ours: int, pid: int, execute: Step) -> Started:
     ready = False
     while True:
         message, fds = channel.receive(ours)
-        if message == b"terminal":
-            (terminal_fd,) = fds
-        elif message == b"ready":
+        if message == b"terminal" and not ready and terminal_fd < 0 and len(fds) == 1:
+            terminal_fd = fds[0]
+            continue
+        for fd in fds:
+            os.close(fd)
+        if message == b"ready" and not ready:
             ready = True
         elif not message and ready:
             return Started(pid, terminal_fd)
+        elif ready and len(message) != stub.REPORT_BYTES:
+            # From here on it is the stub that speaks, and it has but one thing to say.
+            raise failure.died(0)
         else:
             raise _failure(execute, message, pid)
 

@@ -134,7 +134,7 @@ def plan_container(
     linux = config.get("linux", {})
     controlled = cgroups.plan_cgroups(linux, host, identifier)
     fresh, joined = _namespaces(linux.get("namespaces", []))
-    user_map = _user_map(linux) if "user" in fresh else None
+    mapped_users = user_map(linux) if "user" in fresh else None
     spec = config["process"]
     return Plan(
         identifier=identifier,
@@ -151,17 +151,17 @@ def plan_container(
             spec, program=program, program_flags=program_flags, keyring=identifier, init=init
         ),
         cgroups=controlled.paths,
-        owner=_owner(spec, user_map),
+        owner=_owner(spec, mapped_users),
         terminal=bool(spec.get("terminal")),
-        user_map=user_map,
+        user_map=mapped_users,
         warnings=controlled.warnings,
     )
 
 
-def _owner(spec: dict[str, Any], user_map: UserMap | None) -> tuple[int, int]:
+def _owner(spec: dict[str, Any], mapped_users: UserMap | None) -> tuple[int, int]:
     user = spec.get("user", {})
     uid, gid = user.get("uid", 0), user.get("gid", 0)
-    return user_map.outside(uid, gid) if user_map is not None else (uid, gid)
+    return mapped_users.outside(uid, gid) if mapped_users is not None else (uid, gid)
 
 
 def _namespaces(entries: list[dict[str, str]]) -> tuple[tuple[str, ...], dict[str, str]]:
@@ -183,7 +183,9 @@ def _namespaces(entries: list[dict[str, str]]) -> tuple[tuple[str, ...], dict[st
     return tuple(kind for kind in KINDS if kind in fresh), joined
 
 
-def _user_map(linux: dict[str, Any]) -> UserMap:
+def user_map(linux: dict[str, Any]) -> UserMap:
+    """Return the mappings that a configuration with a user namespace states."""
+
     def lines(name: str) -> tuple[tuple[int, int, int], ...]:
         entries = linux.get(name, [])
         if not entries:
@@ -230,6 +232,8 @@ def _plan_tree(
         *mounts.plan_devices(config, mapped="user" in fresh),
         *mounts.plan_hidden(config),
     ]
+    if any(entry["destination"] == "/dev" for entry in config.get("mounts", [])):
+        steps.append(devices.OwnNull())
     if config["process"].get("terminal"):
         uid = config["process"].get("user", {}).get("uid", 0)
         steps += [devices.OpenTerminal(uid), devices.BindConsole()]

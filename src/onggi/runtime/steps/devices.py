@@ -85,6 +85,32 @@ class MakeSymlink(Step):
         return [f"link {quote(self.path)} {quote(self.target)}"]
 
 
+class OwnNull(Step):
+    """Put the container's own null device in the place of the host's, on standard streams.
+
+    A descriptor of the host's could be used to change the host's file: its mode, its owner.
+    """
+
+    __slots__ = ()
+
+    def apply(self, context: Context) -> None:
+        flags = os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC
+        null_fd = context.inside().open("/dev/null", flags)
+        try:
+            device.verify_device(null_fd, *device.NULL)
+            for standard in (0, 1, 2):
+                if os.fstat(standard).st_rdev == os.makedev(*device.NULL):
+                    os.dup2(null_fd, standard, inheritable=True)
+        finally:
+            os.close(null_fd)
+
+    def describe(self) -> str:
+        return "use the container's own null device"
+
+    def shell(self) -> list[str]:
+        return []  # a script's streams are its caller's
+
+
 class OpenTerminal(Step):
     """Open a terminal of the container's own devpts.
 

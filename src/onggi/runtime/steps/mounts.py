@@ -13,7 +13,15 @@ import os
 import stat
 
 from onggi.linux import device, mount
-from onggi.linux.path import AT_FDCWD, O_PATH, Inside
+from onggi.linux.path import (
+    AT_FDCWD,
+    O_PATH,
+    RESOLVE_IN_ROOT,
+    RESOLVE_NO_MAGICLINKS,
+    RESOLVE_NO_SYMLINKS,
+    Inside,
+    openat2,
+)
 from onggi.runtime.steps import options as words
 from onggi.runtime.steps.base import Context, Step, quote
 
@@ -131,7 +139,7 @@ class MountFilesystem(Step):
         self.options = options
 
     def apply(self, context: Context) -> None:
-        target_fd = context.inside().make_directories(self.target, 0o755)
+        target_fd = _open_target(context, self.target)
         try:
             fs_fd = mount.fsopen(self.fstype)
             try:
@@ -450,6 +458,25 @@ def split_layers(value: str) -> list[str]:
 
 def _unescape(value: str) -> str:
     return ":".join(split_layers(value.replace(":", "\\:")))
+
+
+_KERNEL_PLACES = ("dev", "proc", "sys")
+
+
+def _open_target(context: Context, path: str) -> int:
+    """Open a mount's target, made where it is missing.
+
+    The kernel's own file systems are mounted on real directories only. Were /proc a link of the
+    image's, a later mount could change where it leads, and what is to be masked there would not be
+    found, while the file system stayed in reach under another name.
+    """
+    target_fd = context.inside().make_directories(path, 0o755)
+    if path.strip("/").split("/")[0] not in _KERNEL_PLACES:
+        return target_fd
+    os.close(target_fd)
+    flags = O_PATH | os.O_DIRECTORY
+    strictly = RESOLVE_IN_ROOT | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS
+    return openat2(context.root_fd, path, flags, 0, strictly)
 
 
 def _attach_new(fs_fd: int, attributes: int, dirfd: int, target: str, propagation: int) -> None:

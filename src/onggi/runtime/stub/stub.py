@@ -175,7 +175,8 @@ def failure(report: bytes, path: str | bytes | None = None) -> OSError:
     Only a failed execve is about `path`; the others name their call alone.
     """
     code = int.from_bytes(report[:2], "little")
-    call = _STAGES[int.from_bytes(report[2:REPORT_BYTES], "little")]
+    stage = int.from_bytes(report[2:REPORT_BYTES], "little")
+    call = _STAGES[stage] if stage < len(_STAGES) else "execve"
     error = OSError(code, os.strerror(code), path if call == "execve" else None)
     error.syscall = call  # type: ignore[attr-defined]  # as onggi.linux does
     error.add_note(f"in {call}(2), on the way into the container")
