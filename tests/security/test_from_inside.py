@@ -248,7 +248,7 @@ def test_exec_hands_over_nothing_of_the_caller_s(jar: Onggi, tmp_path: Path) -> 
     assert not (tmp_path / "out").stat().st_mode & stat.S_ISUID
 
 
-def test_a_store_of_somebody_else_is_refused(jar: Onggi, tmp_path: Path) -> None:
+def test_a_store_of_somebody_else_is_refused(tmp_path: Path) -> None:
     os.chown(tmp_path, 65534, 65534)
     done = Onggi(tmp_path).attempt("ps")
     assert (done.returncode, "written by others" in done.stderr) == (1, True)

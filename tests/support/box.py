@@ -1,7 +1,5 @@
 """Containers of a busybox image, and how tests look into them."""
 
-import contextlib
-import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -42,16 +40,12 @@ class Box(Onggi):
         return Engine(str(self.root), **arguments)
 
     def empty(self) -> None:
-        """Remove every container and volume, and the cgroup that containers shared."""
+        """Remove every container and volume."""
         with self.engine() as engine:
             for container in engine.containers.list(all=True):
                 container.remove(force=True, volumes=True)
             for volume in engine.volumes.list():
                 engine.volumes.remove(volume.name)
-        for hierarchy in cgroup.hierarchies():
-            # Containers of another test session, or of a user, may live there too.
-            with contextlib.suppress(OSError):
-                os.rmdir(f"{hierarchy.mountpoint}/onggi")
 
 
 def cgroup_file(pid: int, name: str) -> Path:

@@ -8,10 +8,11 @@ Source: docs.docker.com/engine/containers/run, "Exit status".
 
 from __future__ import annotations
 
+import os
 import sys
 
 from onggi import __version__
-from onggi.cli.invocation import STDOUT, Invocation, sentence, silence
+from onggi.cli.invocation import STDERR, STDOUT, Invocation, sentence, silence
 from onggi.cli.options import Command, Given, Section, Switch, Text, UsageError, parse
 from onggi.cli.table import COMMANDS, MANAGEMENT, find
 from onggi.errors import Internal, OnggiError
@@ -50,6 +51,7 @@ COMMAND = Command(
 def main(argv: list[str] | None = None) -> int:
     """Run one command line and return its exit code; what went wrong has been said."""
     words = sys.argv[1:] if argv is None else argv
+    _fill_standard_streams()
     _speak_utf8()
     try:
         code = _run(words)
@@ -60,6 +62,22 @@ def main(argv: list[str] | None = None) -> int:
         # Whoever read our output has left, as `head` does; there is nobody to tell.
         silence(STDOUT)
         return BROKEN_PIPE
+
+
+def _fill_standard_streams() -> None:
+    """Put /dev/null where the caller left a standard stream closed, as Go's runtime does.
+
+    The next file to be opened would have its number, and get what is meant for the stream.
+    """
+    for number in (0, STDOUT, STDERR):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free: this one
+    if sys.stdout is None:
+        sys.stdout = os.fdopen(STDOUT, "w", closefd=False)
+    if sys.stderr is None:
+        sys.stderr = os.fdopen(STDERR, "w", closefd=False)
 
 
 def _speak_utf8() -> None:

@@ -23,27 +23,29 @@ if TYPE_CHECKING:
 class Session:
     """A container that was started, and the streams that it is attached to, if any."""
 
-    __slots__ = ("_channel", "_streams", "container")
+    __slots__ = ("_channel", "_streams", "_unsent", "container")
 
     def __init__(self, container: Container, channel: Channel, streams: Streams | None) -> None:
         self.container = container
         self._channel = channel
         self._streams = streams or Streams()
+        self._unsent = b""
 
     def wait(self) -> Exit:
         """Pass bytes on until the program has ended and everything of it is cleaned up."""
-        source = self._streams.stdin_fd
         poller = select.poll()
         poller.register(self._channel.fd, select.POLLIN)
-        if source >= 0:
-            poller.register(source, select.POLLIN)
+        if self._streams.stdin_fd >= 0:
+            poller.register(self._streams.stdin_fd, select.POLLIN)
         while True:
-            for fd, _ in poller.poll():
-                if fd == self._channel.fd:
-                    if not self._pass_output():
-                        return self._ended()
-                elif not self._pass_input(source):
-                    poller.unregister(source)
+            for fd, events in poller.poll():
+                if fd != self._channel.fd:
+                    self._take_input(poller)
+                    continue
+                if events & select.POLLOUT:
+                    self._pass_input(poller)
+                if events & ~select.POLLOUT and not self._pass_output():
+                    return self._ended()
 
     def _pass_output(self) -> bool:
         received = self._channel.receive()
@@ -55,13 +57,24 @@ class Session:
             write_all(target, data)
         return True
 
-    def _pass_input(self, source: int) -> bool:
-        data = read_some(source, frames.MOST_BYTES)
+    def _take_input(self, poller: select.poll) -> None:
+        """Read input once; no more of it until the monitor can take this.
+
+        Waiting in the sending itself would be for ever with a program that writes more than it
+        reads: it waits for us to take its output.
+        """
+        self._unsent = read_some(self._streams.stdin_fd, frames.MOST_BYTES)
+        poller.unregister(self._streams.stdin_fd)
+        poller.modify(self._channel.fd, select.POLLIN | select.POLLOUT)
+
+    def _pass_input(self, poller: select.poll) -> None:
+        poller.modify(self._channel.fd, select.POLLIN)
         try:
-            self._channel.send_input(data) if data else self._channel.end_input()
+            self._channel.send_input(self._unsent) if self._unsent else self._channel.end_input()
         except BrokenPipeError:
-            return False  # the program has ended; the channel tells how
-        return bool(data)
+            return  # the program has ended; the channel tells how
+        if self._unsent:
+            poller.register(self._streams.stdin_fd, select.POLLIN)
 
     def _ended(self) -> Exit:
         self._channel.close()

@@ -102,12 +102,13 @@ class Images:
 
         wanted = {key: [*values] for key, values in (filters or {}).items()}
         passes = filtering.image_filter(wanted, self._engine)
+        patterns = wanted.get("reference")
         users = [record["image_id"] for record in self._store.containers.list()]
-        return [
-            _summary(one, filtering.matching(one.references, wanted.get("reference", ["*"])), users)
-            for one in summaries(self._store)
-            if passes(one)
-        ]
+        listed = []
+        for one in filter(passes, summaries(self._store)):
+            names = filtering.matching(one.references, patterns) if patterns else one.references
+            listed.append(_summary(one, names, users))
+        return listed
 
     def get(self, name: str) -> Image:
         """Return the image of this name. Raises: ImageNotFound; InvalidInput: several are meant."""
@@ -264,7 +265,7 @@ def _digests(names: Iterable[Reference], manifests: Iterable[Digest]) -> list[st
     return [f"{name}@{digest}" for digest in manifests for name in repositories]
 
 
-def _summary(one: ImageSummary, names: list[Reference], users: list[str]) -> Json:
+def _summary(one: ImageSummary, names: Sequence[Reference], users: list[str]) -> Json:
     return {
         "Id": str(one.id),
         "ParentId": "",

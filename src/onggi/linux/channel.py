@@ -4,12 +4,17 @@ SOCK_SEQPACKET keeps the bounds of each message, so no framing is needed, and re
 work on it as well; an empty message never occurs, so a read of nothing means that the other end is
 closed. The C module below `socket` is used by itself: the rest costs eight milliseconds to import.
 
-Source: unix(7), "SCM_RIGHTS"; cmsg(3).
+An end that is closed while messages to it lie unread lets the other end see ECONNRESET, once, even
+before messages that it had sent itself; those can still be received.
+
+Source: unix(7), "SCM_RIGHTS"; cmsg(3); the kernel's net/unix/af_unix.c, unix_release_sock.
 """
 
 from __future__ import annotations
 
 import _socket
+import errno
+import os
 import struct
 
 MOST_BYTES = 64 * 1024  # of one message; far below the kernel's bound on a socket's buffer
@@ -34,6 +39,8 @@ def send(fd: int, data: bytes, fds: tuple[int, ...] = ()) -> None:
         rights = b"".join(_INT.pack(one) for one in fds)
         ancillary = [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, rights)] if fds else []
         channel.sendmsg([data], ancillary, _socket.MSG_NOSIGNAL)
+    except ConnectionResetError as error:
+        raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE)) from error
     finally:
         channel.detach()
 
@@ -46,7 +53,10 @@ def receive(fd: int) -> tuple[bytes, list[int]]:
     channel = _socket.socket(fileno=fd)
     try:
         room = _socket.CMSG_SPACE(_MOST_FDS * _INT.size)
-        data, ancillary, _, _ = channel.recvmsg(MOST_BYTES, room, _socket.MSG_CMSG_CLOEXEC)
+        try:
+            data, ancillary, _, _ = channel.recvmsg(MOST_BYTES, room, _socket.MSG_CMSG_CLOEXEC)
+        except ConnectionResetError:
+            data, ancillary, _, _ = channel.recvmsg(MOST_BYTES, room, _socket.MSG_CMSG_CLOEXEC)
     finally:
         channel.detach()
     fds: list[int] = []

@@ -36,7 +36,6 @@ if TYPE_CHECKING:
 
 SIGKILL = 9
 _UMASK = 0o022  # what a container is like must not depend on who starts it
-_IGNORED_BY_PYTHON = (13, 25)  # SIGPIPE, SIGXFSZ: Python/pylifecycle.c
 
 
 class Started:
@@ -145,8 +144,8 @@ def hear(ours: int, pid: int, execute: Step) -> Started:
             ready = True
         elif not message and ready:
             return Started(pid, terminal_fd)
-        elif ready and len(message) != stub.REPORT_BYTES:
-            # From here on it is the stub that speaks, and it has but one thing to say.
+        elif ready and len(message) != stub.REPORT_BYTES and failure.decode(message) is None:
+            # What is left to be said is that the program is not there or cannot be executed.
             raise failure.died(0)
         else:
             raise _failure(execute, message, pid)
@@ -218,6 +217,8 @@ def take_streams(standard_fds: tuple[int, int, int]) -> None:
 
 def restore_signals() -> None:
     """Give signals back the meaning that a new program expects; ignored ones survive exec(2)."""
-    for number in _IGNORED_BY_PYTHON:
-        _signal.signal(number, _signal.SIG_DFL)
+    for number in range(1, _signal.NSIG):
+        # By Python SIGPIPE and SIGXFSZ, by a shell those that its background should not hear.
+        if _signal.getsignal(number) is _signal.SIG_IGN:
+            _signal.signal(number, _signal.SIG_DFL)
     _signal.pthread_sigmask(_signal.SIG_SETMASK, ())

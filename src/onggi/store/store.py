@@ -144,7 +144,8 @@ def _require_no_others(root: str) -> None:
     """Refuse somebody else's directory; what making a layout left when it was killed is ours."""
     names = (name for name in os.listdir(root) if not is_unused_name(name))
     made = {name.partition("/")[0] for name in _DIRECTORIES}
-    others = set(names) - made - {"oci-layout", "index.json", "run", "lost+found"}
+    # Also `schema`: another process may have finished just now.
+    others = set(names) - made - {"oci-layout", "index.json", "schema", "run", "lost+found"}
     if others:
         raise InvalidInput(
             f"{root} is neither empty nor a store, it holds {min(others)!r}",

@@ -1,0 +1,309 @@
+"""Standard streams, terminals and signals of a container in the foreground."""
+
+import hashlib
+import os
+import shlex
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from support.box import Box, until
+from support.ptys import Terminal
+from support.requirements import requires
+
+pytestmark = requires("root", "overlayfs", "busybox")
+
+MIB = 1 << 20
+
+
+def pipe_through(line: list[str], data: bytes) -> "subprocess.CompletedProcess[bytes]":
+    return subprocess.run(line, input=data, capture_output=True, timeout=60, check=False)
+
+
+class TestPipes:
+    def test_megabytes_pass_both_ways(self, box: Box) -> None:
+        data = os.urandom(8 * MIB)
+        done = pipe_through(box.line("run", "--rm", "-i", "busybox", "cat"), data)
+        assert done.returncode == 0, done.stderr
+        assert hashlib.sha256(done.stdout).digest() == hashlib.sha256(data).digest()
+
+    def test_megabytes_pass_through_exec(self, box: Box) -> None:
+        container = box.up()
+        data = os.urandom(8 * MIB)
+        done = pipe_through(box.line("exec", "-i", container, "cat"), data)
+        assert done.returncode == 0, done.stderr
+        assert done.stdout == data
+
+    def test_streams_stay_apart_and_whole(self, box: Box) -> None:
+        script = "seq 20000; seq 20001 40000 >&2"
+        done = box("run", "--rm", "busybox", "sh", "-c", script)
+        assert [int(line) for line in done.stdout.split()] == list(range(1, 20001))
+        assert [int(line) for line in done.stderr.split()] == list(range(20001, 40001))
+
+    def test_last_words_arrive(self, box: Box) -> None:
+        for _ in range(5):
+            done = box("run", "--rm", "busybox", "sh", "-c", "printf end; printf error >&2")
+            assert (done.stdout, done.stderr) == ("end", "error")
+
+    def test_program_that_says_more_than_it_hears(self, box: Box) -> None:
+        data = b"x" * 100 + b"\n"
+        line = box.line("run", "--rm", "-i", "busybox", "sed", "s/x/0123456789abcdef/g")
+        done = pipe_through(line, data * 20000)
+        assert len(done.stdout) == (16 * 100 + 1) * 20000
+
+    def test_input_ends_for_the_program(self, box: Box) -> None:
+        assert box("run", "--rm", "-i", "busybox", "wc", "-c", input="12345").stdout == "5\n"
+        assert box("run", "--rm", "-i", "busybox", "wc", "-c", input="").stdout == "0\n"
+
+    def test_without_interactive_there_is_no_input(self, box: Box) -> None:
+        assert box("run", "--rm", "busybox", "wc", "-c", input="12345").stdout == "0\n"
+
+    def test_program_that_does_not_read_its_input(self, box: Box) -> None:
+        done = pipe_through(box.line("run", "--rm", "-i", "busybox", "true"), b"x" * 4 * MIB)
+        assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+
+    def test_program_that_closes_its_input_goes_on(self, box: Box) -> None:
+        script = "exec <&-; sleep 0.2; echo still here"
+        done = pipe_through(
+            box.line("run", "--rm", "-i", "busybox", "sh", "-c", script), b"x" * MIB
+        )
+        assert (done.returncode, done.stdout) == (0, b"still here\n")
+
+    def test_slow_reader_loses_nothing_and_makes_the_program_wait(self, box: Box) -> None:
+        size = 16 * MIB
+        script = f"dd if=/dev/zero bs=64k count={size >> 16} 2>/dev/null; echo >/tmp/done; sleep 60"
+        line = box.line("run", "--name", "slow", "busybox", "sh", "-c", script)
+        with subprocess.Popen(line, stdout=subprocess.PIPE) as process:
+            assert process.stdout is not None
+            until(lambda: box("ps", "-q").stdout)
+            time.sleep(0.5)
+            # Pipes, sockets and the monitor hold far less than that.
+            assert box.attempt("exec", "slow", "test", "-e", "/tmp/done").returncode == 1
+            assert _memory_of_the_monitor(box, "slow") < 40 * MIB
+            left = size
+            while left:
+                left -= len(process.stdout.read(min(left, 65536)))
+            until(lambda: box.attempt("exec", "slow", "test", "-e", "/tmp/done").returncode == 0)
+            box("kill", "slow")
+
+    def test_reader_that_leaves_ends_the_command_not_the_terminal(self, box: Box) -> None:
+        line = " ".join(box.line("run", "--rm", "busybox", "yes"))
+        done = subprocess.run(
+            ["bash", "-c", f"{line} | head -n 2; echo ${{PIPESTATUS[0]}}"],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert done.stdout.splitlines()[:2] == ["y", "y"]
+        assert "Traceback" not in done.stderr
+        assert "bug" not in done.stderr
+        assert int(done.stdout.splitlines()[2]) in (128 + 13, -13 & 0xFF)
+
+    def test_closed_standard_output(self, box: Box) -> None:
+        line = " ".join(box.line("run", "--rm", "busybox", "echo", "hello"))
+        done = subprocess.run(
+            ["bash", "-c", f"{line} >&-"], capture_output=True, text=True, timeout=60, check=False
+        )
+        assert "Traceback" not in done.stderr
+        assert "bug" not in done.stderr
+        until(lambda: box("ps", "-aq").stdout == "")
+
+    def test_full_disk_is_told(self, box: Box) -> None:
+        with open("/dev/full", "wb") as full:
+            done = subprocess.run(
+                box.line("run", "--rm", "busybox", "echo", "hello"),
+                stdout=full,
+                stderr=subprocess.PIPE,
+                text=True,
+                timeout=60,
+                check=False,
+            )
+        assert done.returncode != 0
+        assert "no space left" in done.stderr.lower()
+        assert "bug" not in done.stderr
+
+    def test_descendant_that_holds_the_output_does_not_hold_up_the_end(self, box: Box) -> None:
+        begun = time.monotonic()
+        done = box("run", "--rm", "busybox", "sh", "-c", "sleep 600 & echo over")
+        assert done.stdout == "over\n"
+        assert time.monotonic() - begun < 10
+
+    def test_descriptors_of_the_caller_stay_with_it(self, box: Box, tmp_path: Path) -> None:
+        (tmp_path / "secret").write_text("secret")
+        fd = os.open(tmp_path / "secret", os.O_RDONLY)
+        os.set_inheritable(fd, True)
+        line = box.line("run", "--rm", "busybox", "ls", "-l", "/proc/self/fd")
+        done = subprocess.run(line, pass_fds=(fd,), capture_output=True, text=True, timeout=60)
+        os.close(fd)
+        assert done.returncode == 0
+        assert "secret" not in done.stdout
+
+
+def _memory_of_the_monitor(box: Box, container: str) -> int:
+    pid = int(Path(f"/proc/{box.pid(container)}/stat").read_text().rpartition(")")[2].split()[1])
+    fields = Path(f"/proc/{pid}/statm").read_text().split()
+    return int(fields[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+class TestTerminal:
+    def test_is_a_terminal_of_the_container(self, box: Box) -> None:
+        with Terminal(box.line("run", "--rm", "-it", "busybox", "sh")) as terminal:
+            terminal.enter("tty; test -c /dev/console && echo con''sole; echo $TERM\n")
+            terminal.expect("/dev/pts/0")
+            terminal.expect("console")
+            terminal.expect("xterm")
+            terminal.enter("exit 5\n")
+            assert terminal.wait() == 5
+            assert terminal.is_restored()
+
+    def test_without_input(self, box: Box) -> None:
+        line = box.line("run", "--rm", "-t", "busybox", "sh", "-c", "tty; test -t 0 && echo both")
+        assert pipe_through(line, b"").stdout == b"/dev/pts/0\r\nboth\r\n"
+
+    def test_needs_one_when_input_is_passed(self, box: Box) -> None:
+        done = box.attempt("run", "--rm", "-it", "busybox", "true", input="")
+        assert done.returncode == 1
+        assert "the input device is not a TTY" in done.stderr
+        assert box("ps", "-aq").stdout == ""
+
+    def test_has_our_size_and_follows_it(self, box: Box) -> None:
+        script = "trap 'stty size' WINCH; stty size; echo ready; while :; do sleep 0.05; done"
+        line = box.line("run", "--rm", "-it", "busybox", "sh", "-c", script)
+        with Terminal(line, rows=33, columns=101) as terminal:
+            terminal.expect("ready")
+            terminal.resize(44, 120)
+            terminal.expect("44 120")
+            terminal.enter("\x03")
+            assert terminal.wait() == 130
+
+    def test_begins_with_our_size(self, box: Box) -> None:
+        line = box.line("run", "--rm", "-it", "busybox", "sh", "-c", "sleep 0.3; stty size")
+        with Terminal(line, rows=33, columns=101) as terminal:
+            terminal.expect("33 101")
+            assert terminal.wait() == 0
+
+    def test_keys_are_the_program_s(self, box: Box) -> None:
+        script = "trap 'echo caught' INT; echo ready; while read -r l; do echo got $l; done"
+        with Terminal(box.line("run", "--rm", "-it", "busybox", "sh", "-c", script)) as terminal:
+            terminal.expect("ready")
+            terminal.enter("a line\n")
+            terminal.expect("got a line")
+            terminal.enter("\x03")
+            terminal.expect("caught")
+            terminal.enter("\x04")
+            terminal.wait()
+            assert terminal.is_restored()
+
+    def test_long_output_is_whole(self, box: Box) -> None:
+        with Terminal(box.line("run", "--rm", "-it", "busybox", "seq", "30000")) as terminal:
+            assert terminal.wait() == 0
+            numbers = terminal.shown.replace(b"\r", b"").split()
+            assert numbers == [b"%d" % number for number in range(1, 30001)]
+
+    def test_with_init_the_program_is_in_the_foreground(self, box: Box) -> None:
+        with Terminal(box.line("run", "--rm", "-it", "--init", "busybox", "sh")) as terminal:
+            terminal.enter("read x; echo read $x; sleep 60\nhello\n")
+            terminal.expect("read hello")
+            time.sleep(0.2)
+            terminal.enter("\x03")
+            terminal.enter("exit 4\n")
+            assert terminal.wait() == 4
+
+    def test_is_restored_after_a_failed_start(self, box: Box) -> None:
+        with Terminal(box.line("run", "--rm", "-it", "busybox", "nosuch")) as terminal:
+            assert terminal.wait() == 127
+            assert terminal.is_restored()
+
+    def test_exec_has_one_too(self, box: Box) -> None:
+        container = box.up()
+        line = box.line("exec", "-it", container, "sh")
+        with Terminal(line, rows=33, columns=101) as terminal:
+            terminal.enter("tty; stty size\n")
+            terminal.expect("/dev/pts/")
+            terminal.expect("33 101")
+            terminal.resize(20, 40)
+            terminal.enter("stty size\n")
+            terminal.expect("20 40")
+            terminal.enter("exit 6\n")
+            assert terminal.wait() == 6
+            assert terminal.is_restored()
+
+
+class TestSignals:
+    TRAPS = (
+        "for s in HUP INT QUIT USR1 USR2 TERM; do trap \"echo $s\" $s; done; trap 'exit 3' CONT;"
+        "echo ready; while :; do sleep 0.02; done"
+    )
+
+    def test_reach_the_program_in_order(self, box: Box) -> None:
+        process = box.start("run", "--rm", "busybox", "sh", "-c", self.TRAPS)
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        for name in ("HUP", "INT", "QUIT", "USR1", "USR2", "TERM"):
+            process.send_signal(getattr(signal, f"SIG{name}"))
+            assert process.stdout.readline() == f"{name}\n"
+        process.send_signal(signal.SIGCONT)
+        process.communicate(timeout=20)
+        assert process.returncode == 3
+
+    def test_reach_the_program_of_an_exec(self, box: Box) -> None:
+        container = box.up()
+        process = box.start("exec", container, "sh", "-c", self.TRAPS)
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        process.send_signal(signal.SIGTERM)
+        assert process.stdout.readline() == "TERM\n"
+        process.send_signal(signal.SIGCONT)
+        process.communicate(timeout=20)
+        assert process.returncode == 3
+
+    def test_default_action_ends_it(self, box: Box) -> None:
+        process = box.start("run", "--rm", "--init", "busybox", "sh", "-c", "echo ready; sleep 60")
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=20)
+        assert process.returncode == 143
+
+    def test_stay_with_us_without_the_proxy(self, box: Box) -> None:
+        script = "trap 'echo caught' TERM; echo ready; while :; do sleep 0.02; done"
+        options = ("--sig-proxy=false", "--name", "pot")
+        process = box.start("run", *options, "busybox", "sh", "-c", script)
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        process.send_signal(signal.SIGTERM)
+        assert process.communicate(timeout=20)[0] == ""
+        assert box.see("pot", ".State.Running") == "true"
+
+    def test_program_has_the_default_actions(self, box: Box) -> None:
+        container = box.up()
+        look = ("grep", "-E", "^Sig(Blk|Ign)", "/proc/self/status")
+        for words in (box.line("run", "--rm", "busybox"), box.line("exec", container)):
+            # As in a script's background, and below nohup.
+            script = f"trap '' INT QUIT HUP USR1; {shlex.join([*words, *look])}"
+            shown = subprocess.check_output(["bash", "-c", script], text=True, timeout=60)
+            assert [int(line.split()[1], 16) for line in shown.splitlines()] == [0, 0]
+
+    def test_command_killed_outright_leaves_the_container(self, box: Box) -> None:
+        process = box.start("run", "--name", "pot", "busybox", "sh", "-c", "echo ready; sleep 600")
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        process.kill()
+        process.communicate(timeout=20)
+        assert box.see("pot", ".State.Running") == "true"
+
+
+@pytest.mark.parametrize("command", ["run", "exec"])
+def test_nobody_is_left_a_zombie(box: Box, command: str) -> None:
+    container = box.up()
+    words = ["--rm", "busybox"] if command == "run" else [container]
+    process = box.start(command, *words, "sh", "-c", "sleep 0.1 & sleep 0.2")
+    process.communicate(timeout=20)
+    assert box.attempt("exec", container, "sh", "-c", "true").returncode == 0
+    monitor = Path(f"/proc/{box.pid(container)}/stat").read_text().rpartition(")")[2].split()[1]
+    children = Path(f"/proc/{monitor}/task/{monitor}/children").read_text().split()
+    assert children == [str(box.pid(container))]

@@ -1,0 +1,182 @@
+"""Reading logs: the last lines, spans of time, several files, and following while they grow."""
+
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from onggi.engine import logs
+from onggi.runtime import log
+from onggi.runtime.log import LogWriter
+from onggi.runtime.state import EXITED, RUNNING, State
+
+HOUR_NS = 3600 * 10**9
+
+
+def container(directory: Path, state: State | None = None) -> Any:
+    store = SimpleNamespace(run=str(directory / "run"))
+    ended = state or State(status=EXITED)
+    return SimpleNamespace(directory=str(directory), id="c", store=store, state=ended)
+
+
+def texts(directory: Path, **how: Any) -> list[bytes]:
+    return [entry.data for entry in logs.read(container(directory), **how)]
+
+
+def write(directory: Path, *pieces: tuple[bytes, bytes]) -> None:
+    writer = LogWriter(str(directory))
+    for stream, data in pieces:
+        writer.write(stream, data)
+
+
+def lines(count: int) -> list[bytes]:
+    return [b"line %d\n" % number for number in range(count)]
+
+
+def test_there_may_be_no_log_yet(tmp_path: Path) -> None:
+    assert texts(tmp_path) == []
+    assert texts(tmp_path, tail=3) == []
+    assert texts(tmp_path, follow=True) == []
+
+
+def test_everything_in_order(tmp_path: Path) -> None:
+    write(tmp_path, (b"stdout", b"one\ntwo\n"), (b"stderr", b"thr"), (b"stdout", b"four\n"))
+    found = list(logs.read(container(tmp_path)))
+    assert [entry.data for entry in found] == [b"one\n", b"two\n", b"thr", b"four\n"]
+    assert [entry.stream for entry in found] == ["stdout", "stdout", "stderr", "stdout"]
+
+
+@pytest.mark.parametrize("tail", [0, 1, 2, 9, 10, 11, 5000])
+def test_the_last_lines(tmp_path: Path, tail: int) -> None:
+    write(tmp_path, *((b"stdout", line) for line in lines(10)))
+    assert texts(tmp_path, tail=tail) == (lines(10)[-tail:] if tail else [])
+
+
+@pytest.mark.parametrize("tail", [1, 700, 2000, 4000, 4001])
+def test_the_last_lines_of_a_long_log(tmp_path: Path, tail: int) -> None:
+    long = [b"%d " % number + b"x" * (number % 200) + b"\n" for number in range(4000)]
+    write(tmp_path, (b"stdout", b"".join(long)))
+    assert (tmp_path / log.FILE).stat().st_size > 4 * logs._CHUNK
+    assert texts(tmp_path, tail=tail) == long[-tail:]
+
+
+def test_a_line_in_pieces_is_one_line(tmp_path: Path) -> None:
+    write(tmp_path, (b"stdout", b"a\n"), (b"stdout", b"b"), (b"stdout", b"c"), (b"stdout", b"d\n"))
+    assert texts(tmp_path, tail=1) == [b"b", b"c", b"d\n"]
+    assert texts(tmp_path, tail=2) == [b"a\n", b"b", b"c", b"d\n"]
+
+
+def test_a_line_without_an_end_counts(tmp_path: Path) -> None:
+    write(tmp_path, (b"stdout", b"a\n"), (b"stdout", b"b\n"), (b"stdout", b"$ "))
+    assert texts(tmp_path, tail=1) == [b"$ "]
+    assert texts(tmp_path, tail=2) == [b"b\n", b"$ "]
+
+
+def test_what_a_crash_cut_short_is_left_out(tmp_path: Path) -> None:
+    write(tmp_path, (b"stdout", b"a\nb\n"))
+    with open(tmp_path / log.FILE, "ab") as file:
+        file.write(b"2026-01-31T08:30:00.0000")
+    assert texts(tmp_path) == [b"a\n", b"b\n"]
+    assert texts(tmp_path, tail=1) == [b"b\n"]
+
+
+def test_files_that_were_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(log, "MOST_BYTES", 400)
+    write(tmp_path, *((b"stdout", line) for line in lines(30)))
+    assert len(log.files(str(tmp_path))) > 2
+    kept = texts(tmp_path)
+    assert kept == lines(30)[-len(kept) :]
+    for tail in range(len(kept) + 1):
+        assert texts(tmp_path, tail=tail) == (kept[-tail:] if tail else [])
+
+
+def test_spans_of_time(tmp_path: Path) -> None:
+    stamps = [log.stamp(hour * HOUR_NS) for hour in range(1, 5)]
+    entries = b"".join(b"%s stdout F %d\n" % (when, n) for n, when in enumerate(stamps, 1))
+    (tmp_path / log.FILE).write_bytes(entries)
+    assert texts(tmp_path, since=2 * HOUR_NS) == [b"2\n", b"3\n", b"4\n"]
+    assert texts(tmp_path, until=2 * HOUR_NS) == [b"1\n", b"2\n"]
+    assert texts(tmp_path, since=2 * HOUR_NS, until=3 * HOUR_NS) == [b"2\n", b"3\n"]
+    assert texts(tmp_path, tail=2, until=3 * HOUR_NS) == [b"3\n"]
+
+
+class Alive(State):
+    """The state of a container whose process lives until it is said not to."""
+
+    def is_alive(self) -> bool:
+        return True
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(logs, "_LOOK_AGAIN_SECONDS", 0.001)
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize("most_bytes", [400, 1 << 20])
+def test_follows_until_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, most_bytes: int
+) -> None:
+    monkeypatch.setattr(log, "MOST_BYTES", most_bytes)
+    monkeypatch.setattr(log, "OLDER_FILES", 100)
+    growing = container(tmp_path, Alive(status=RUNNING))
+
+    def grow() -> None:
+        writer = LogWriter(str(tmp_path))
+        for line in lines(60):
+            writer.write(b"stdout", line)
+            time.sleep(0.001)
+        growing.state = State(status=EXITED)
+
+    writer = threading.Thread(target=grow)
+    write(tmp_path)
+    writer.start()
+    found = [entry.data for entry in logs.read(growing, follow=True)]
+    writer.join()
+    assert found == lines(60)
+
+
+@pytest.mark.usefixtures("quick")
+def test_follows_no_further_than_asked(tmp_path: Path) -> None:
+    write(tmp_path, (b"stdout", b"a\n"))
+    running = container(tmp_path, Alive(status=RUNNING))
+    until = time.time_ns() + 50_000_000
+    assert [entry.data for entry in logs.read(running, follow=True, until=until)] == [b"a\n"]
+
+
+@pytest.mark.usefixtures("quick")
+def test_stops_at_a_container_that_nobody_looks_after(tmp_path: Path) -> None:
+    write(tmp_path, (b"stdout", b"a\n"))
+    dead = container(tmp_path, State(status=RUNNING, pid=0, start_ticks=1))
+    assert [entry.data for entry in logs.read(dead, follow=True)] == [b"a\n"]
+
+
+def test_a_reader_may_leave(tmp_path: Path) -> None:
+    write(tmp_path, (b"stdout", b"a\nb\n"))
+    following: Iterator[Any] = logs.read(container(tmp_path, Alive(status=RUNNING)), follow=True)
+    assert next(following).data == b"a\n"
+    del following
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(
+    written=st.lists(
+        st.tuples(st.sampled_from([b"stdout", b"stderr"]), st.sampled_from([b"a", b"\n", b"bc\nd"]))
+    ),
+    tail=st.integers(0, 8),
+)
+def test_a_tail_is_an_end_of_the_whole(
+    tmp_path: Path, written: list[tuple[bytes, bytes]], tail: int
+) -> None:
+    for path in log.files(str(tmp_path)):
+        Path(path).unlink()
+    write(tmp_path, *written)
+    whole, some = texts(tmp_path), texts(tmp_path, tail=tail)
+    assert some == (whole[-len(some) :] if some else [])
+    assert sum(data.endswith(b"\n") for data in some) <= tail
