@@ -16,9 +16,16 @@ if TYPE_CHECKING:
     from onggi.engine.options import ContainerOptions
     from onggi.store.store import Store
 
-_MODES = ("ro", "rw")
 _PROPAGATION = ("private", "rprivate", "shared", "rshared", "slave", "rslave")
-_ACCEPTED = ("z", "Z", "cached", "delegated", "consistent", "nocopy")
+# Of each row one word may be said; those of the last three have no meaning here.
+_MODES = (
+    ("ro", "rw"),
+    _PROPAGATION,
+    ("z", "Z"),
+    ("cached", "delegated", "consistent"),
+    ("nocopy",),
+)
+_KERNELS = ("dev", "proc", "sys")
 
 
 class VolumeMount:
@@ -41,7 +48,7 @@ class VolumeMount:
         A volume belongs to containers, so in a user namespace (`mapped`) its files belong to the
         users inside; a directory of the host keeps its owners.
         """
-        propagation = [word for word in self.options if word in _PROPAGATION] or ["rprivate"]
+        propagation = [self._propagation()]
         mode = ["ro"] if "ro" in self.options else []
         # What is stored with the namespace's owners translated to the host's must gain nobody
         # anything there.
@@ -62,9 +69,12 @@ class VolumeMount:
             "Destination": self.target,
             "Mode": ",".join(self.options),
             "RW": "ro" not in self.options,
-            "Propagation": "rprivate" if self.kind == "bind" else "",
+            "Propagation": self._propagation() if self.kind == "bind" else "",
         }
         return {**shown, "Name": self.name, "Driver": "local"} if self.name else shown
+
+    def _propagation(self) -> str:
+        return next((word for word in self.options if word in _PROPAGATION), "rprivate")
 
 
 class Volume:
@@ -153,21 +163,26 @@ def resolve(
     asked = [parse(text) for text in options.volumes]
     asked += [_from_words(words) for words in options.mounts]
     targets = [mount.target for mount in asked]
+    targets += [_clean(text.partition(":")[0]) for text in options.tmpfs]
     for target in targets:
         if targets.count(target) > 1:
             raise InvalidInput(f"duplicate mount point: {target}")
-    for path in image_volumes:
-        if os.path.normpath(f"/{path}").split("/")[1] in ("dev", "proc", "sys", ""):
+    asked += [
+        VolumeMount(kind="volume", source="", target=path)
+        for path in _declared(image_volumes)
+        if path not in targets
+    ]
+    return [_found(mount, store, instead) for mount in sorted(asked, key=lambda one: one.target)]
+
+
+def _declared(image_volumes: tuple[str, ...]) -> Iterator[str]:
+    """Return where the image wants volumes, each place once."""
+    for path in dict.fromkeys(map(_clean, image_volumes)):
+        if path.split("/")[1] in ("", *_KERNELS):
             raise InvalidInput(
                 f"the image declares a volume at {path!r}", hint="not over the kernel's"
             )
-    taken = {*targets, *(text.partition(":")[0] for text in options.tmpfs)}
-    asked += [
-        VolumeMount(kind="volume", source="", target=path, name="")
-        for path in image_volumes
-        if path not in taken
-    ]
-    return [_found(mount, store, instead) for mount in sorted(asked, key=lambda one: one.target)]
+        yield path
 
 
 def parse(text: str) -> VolumeMount:
@@ -176,39 +191,51 @@ def parse(text: str) -> VolumeMount:
     if len(fields) > 3 or not all(fields):
         raise InvalidInput(f"invalid volume specification: {text!r}", hint="SOURCE:TARGET[:ro]")
     if len(fields) == 1:
-        return _checked("", fields[0], (), text)
+        return VolumeMount(kind="volume", source="", target=_target(fields[0]))
+    source, target = fields[0], _target(fields[1])
     options = tuple(fields[2].split(",")) if len(fields) == 3 else ()
-    return _checked(fields[0], fields[1], options, text)
-
-
-def _checked(source: str, target: str, options: tuple[str, ...], text: str) -> VolumeMount:
-    if not target.startswith("/"):
-        raise InvalidInput(f"invalid mount path: {target!r} must be absolute")
-    if os.path.normpath(target) == "/":
-        raise InvalidInput(f"invalid volume specification: {text!r}", hint="not at the root")
-    for word in options:
-        if word not in (*_MODES, *_PROPAGATION, *_ACCEPTED):
-            raise InvalidInput(f"invalid mode: {word}", hint="ro, rw, or a propagation")
-    if source.startswith(("/", ".", "~")):
+    is_path = source.startswith(("/", ".", "~"))
+    _require_modes(options, on_host=is_path)
+    if is_path:
         path = os.path.abspath(os.path.expanduser(source))
-        return VolumeMount(kind="bind", source=path, target=_clean(target), options=options)
-    return VolumeMount(
-        kind="volume", source="", target=_clean(target), name=source, options=options
-    )
+        return VolumeMount(kind="bind", source=path, target=target, options=options)
+    return VolumeMount(kind="volume", source="", target=target, name=source, options=options)
+
+
+def _target(path: str) -> str:
+    if not path.startswith("/"):
+        raise InvalidInput(f"invalid mount path: {path!r} must be absolute")
+    if _clean(path) == "/":
+        raise InvalidInput(f"invalid mount path: {path!r} must not be the root")
+    return _clean(path)
+
+
+def _require_modes(options: tuple[str, ...], *, on_host: bool) -> None:
+    """Refuse words that are unknown, contradict each other, or go with directories of the host."""
+    for word in options:
+        if not any(word in row for row in _MODES):
+            raise InvalidInput(f"invalid mode: {word}", hint="ro, rw, or a propagation")
+        if word in _PROPAGATION and not on_host:
+            raise InvalidInput(f"invalid mode: {word}", hint="a volume has no propagation")
+    for row in _MODES:
+        said = [word for word in options if word in row]
+        if len(said) > 1:
+            raise InvalidInput(f"invalid mode: {','.join(options)}", hint="of each kind one word")
 
 
 def _from_words(words: dict[str, Any]) -> VolumeMount:
-    kind, target = words.get("type", "volume"), words.get("target", "")
+    kind, source = words.get("type", "volume"), words.get("source") or ""
+    target = _target(words.get("target") or "")
     options = ("ro",) if words.get("readonly") else ()
-    source = words.get("source") or ""
-    mount = _checked(source if kind == "volume" else "", target, options, str(words))
+    if kind == "volume":
+        return VolumeMount(kind=kind, source="", target=target, name=source, options=options)
     if kind != "bind":
-        return mount
+        raise InvalidInput(f"invalid mount type {kind!r}", hint="bind or volume")
     if not source.startswith("/"):
         raise InvalidInput(f"bind source {source!r} must be an absolute path")
     if not os.path.exists(source):
         raise InvalidInput(f"bind source path does not exist: {source}")
-    return VolumeMount(kind="bind", source=source, target=mount.target, options=options)
+    return VolumeMount(kind=kind, source=source, target=target, options=options)
 
 
 def _found(mount: VolumeMount, store: Store, instead: str) -> VolumeMount:
@@ -236,12 +263,10 @@ def tmpfs(options: ContainerOptions) -> Iterator[dict[str, Any]]:
     """Return the specification's mounts of memory, with Docker's defaults."""
     for text in options.tmpfs:
         target, _, words = text.partition(":")
-        if not target.startswith("/"):
-            raise InvalidInput(f"invalid tmpfs path: {target!r} must be absolute")
         given = words.split(",") if words else []
         base = [word for word in ("noexec", "nosuid", "nodev") if word[2:] not in given]
         yield {
-            "destination": _clean(target),
+            "destination": _target(target),
             "type": "tmpfs",
             "source": "tmpfs",
             "options": [*base, *(word for word in given if word not in base)],
@@ -255,12 +280,12 @@ def device(text: str) -> tuple[dict[str, Any], dict[str, Any]]:
     """
     source, *rest = text.split(":")
     target, access = source, "rwm"
-    if rest and rest[-1] and not set(rest[-1]) - set("rwm"):
+    if rest and _is_access(rest[-1]):
         access = rest.pop()
     if rest:
         target = rest.pop(0)
     if rest or not target.startswith("/"):
-        raise InvalidInput(f"invalid device specification: {text}")
+        raise InvalidInput(f"invalid device specification: {text}", hint="SOURCE[:TARGET][:rwm]")
     try:
         status = os.stat(source)
     except OSError as error:
@@ -279,8 +304,14 @@ def device(text: str) -> tuple[dict[str, Any], dict[str, Any]]:
     return node, {"allow": True, **numbers, "access": access}
 
 
+def _is_access(word: str) -> bool:
+    """Tell whether it is some of the letters r, w and m, each at most once."""
+    return bool(word) and len(set(word)) == len(word) and not set(word) - set("rwm")
+
+
 def _clean(path: str) -> str:
-    return os.path.normpath(path)
+    """Return the path from the root on, with one slash before it: POSIX leaves two alone."""
+    return os.path.normpath("/" + path.lstrip("/"))
 
 
 def _now() -> str:

@@ -107,11 +107,14 @@ def _plan_hierarchy(hierarchy: Hierarchy, target: str, options: tuple[str, ...])
 
 
 def plan_devices(config: dict[str, Any], *, mapped: bool) -> list[Step]:
-    """Return the steps that fill /dev, where the specification mounts one of its own.
+    """Return the steps that fill /dev, where the specification mounts a new one.
 
-    In a user namespace (`mapped`) nobody may make nodes, so the host's are bound instead.
+    A directory of the host that is bound there has what it has, and nothing is made in it. In a
+    user namespace (`mapped`) nobody may make nodes, so the host's are bound instead.
+
+    Source: runc libcontainer/rootfs_linux.go, needsSetupDev.
     """
-    if not any(entry["destination"] == "/dev" for entry in config.get("mounts", [])):
+    if not any(map(_is_new_dev, config.get("mounts", []))):
         return []
     nodes: list[dict[str, Any]] = [
         {"path": path, "type": "c", "major": major, "minor": minor}
@@ -123,6 +126,11 @@ def plan_devices(config: dict[str, Any], *, mapped: bool) -> list[Step]:
         steps.append(mounts.BindMount(path, path, ("bind",)) if mapped else _plan_node(entry))
     steps += [devices.MakeSymlink(path, target) for path, target in DEVICE_LINKS]
     return steps
+
+
+def _is_new_dev(entry: dict[str, Any]) -> bool:
+    bound = entry.get("type") == "bind" or BIND.intersection(entry.get("options", ()))
+    return entry["destination"] == "/dev" and not bound
 
 
 def _plan_node(entry: dict[str, Any]) -> Step:
