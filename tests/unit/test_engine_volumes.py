@@ -1,7 +1,8 @@
-"""What is mounted besides the root: Docker's three spellings, what they refuse, what they become."""
+"""What is mounted besides the root: Docker's three spellings, and what they become."""
 
 import os
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,9 @@ CONTAINER = "c" * 64
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return Store(str(tmp_path / "store"))
+def store(tmp_path: Path) -> Iterator[Store]:
+    with Store(str(tmp_path / "store"), durable=False) as store:
+        yield store
 
 
 def options(**given: Any) -> ContainerOptions:
@@ -102,8 +104,7 @@ class TestShortSpelling:
     def test_whatever_is_accepted_is_a_place_below_the_root(self, text: str) -> None:
         try:
             mount = parse(text)
-        except InvalidInput as error:
-            assert "\n" not in str(error)
+        except InvalidInput:
             return
         assert mount.target == "/" + mount.target.strip("/") != "/"
         assert ".." not in mount.target.split("/")
@@ -198,7 +199,7 @@ class TestResolving:
         ],
     )
     def test_one_place_for_two_is_refused(self, store: Store, given: dict[str, Any]) -> None:
-        with pytest.raises(InvalidInput, match="^duplicate mount point: /data$"):
+        with pytest.raises(InvalidInput, match=r"^duplicate mount point: /data$"):
             resolved(store, **given)
         assert list(store.volumes.list()) == []
 
@@ -354,7 +355,7 @@ class TestDevices:
         assert str(caught.value) == "no device at /dev/not-there: no such file or directory"
 
     def test_other_files_are_no_devices(self, tmp_path: Path) -> None:
-        with pytest.raises(InvalidInput, match="^not a device node: /"):
+        with pytest.raises(InvalidInput, match=r"^not a device node: /"):
             volumes.device(f"{tmp_path}:/dev/x")
 
 

@@ -51,7 +51,7 @@ class Accounts:
         self.groups = [line for line in _lines(group, 4) if _is_id(line[2])]
 
     def find(self, text: str, extra_groups: Sequence[str] = ()) -> User:
-        """Return who `text` is; "" is root.
+        """Return who `text` is; "" is root. Digits are a number, whatever names there are.
 
         Raises: InvalidInput: no such user or group, or a number out of range.
         """
@@ -70,16 +70,13 @@ class Accounts:
     def group(self, text: str) -> int:
         """Return the number of group `text`, a name or a number."""
         for line in self.groups:
-            if line[0] == text:
+            if line[0] == text and not _is_id(text):
                 return int(line[2])
         return _number(text, "group")
 
     def _user(self, text: str) -> list[str] | None:
         for line in self.users:
-            if line[0] == text:
-                return line
-        for line in self.users:
-            if line[2] == text:
+            if int(line[2]) == int(text) if _is_id(text) else line[0] == text:
                 return line
         return None
 
@@ -94,7 +91,9 @@ def read_accounts(trees: list[str]) -> Accounts:
 
 
 def _read(stack: Stack, name: bytes) -> str:
-    with stack.open(b"etc", range(len(stack.roots))) as view:
+    with stack.root() as root:
+        etc = root.find(b"etc")
+    with stack.open(b"etc", etc.trees if etc else ()) as view:
         found = view.find(name)
         if found is None or not stat.S_ISREG(found.status.st_mode):
             return ""
@@ -118,7 +117,7 @@ def _read_regular(path_fd: int) -> str:
 
 
 def _lines(text: str, fields: int) -> list[list[str]]:
-    split = (line.split(":") for line in text.splitlines())
+    split = (line.split(":") for line in text.split("\n"))
     return [line for line in split if len(line) >= fields]
 
 
