@@ -1,15 +1,12 @@
 """A request: what it refuses, its OCI form, and what admission makes of it on a host."""
 
-import json
 from pathlib import Path
 from typing import Any
 
 import jsonschema
 import pytest
-import referencing
 from hypothesis import given
 from hypothesis import strategies as st
-from referencing.jsonschema import DRAFT7
 
 from onggi.errors import InvalidInput, Unsupported
 from onggi.linux.cgroup import Hierarchy
@@ -18,7 +15,7 @@ from onggi.resources.host import Host, control_files, device_numbers
 from onggi.resources.request import Request
 from onggi.resources.spelling import DeviceLimit, Ulimit
 from support.hierarchies import FILES_V1, FILES_V2
-from support.specifications import specification
+from support.runtime_schema import validator
 
 MIB = 1 << 20
 SDA = DeviceLimit(path="/dev/sda", value=1000)
@@ -132,17 +129,6 @@ def configuration(resources: dict[str, Any], rlimits: list[dict[str, Any]]) -> d
         "root": {"path": "rootfs"},
         "linux": {"resources": resources},
     }
-
-
-def validator() -> jsonschema.Draft7Validator:
-    names = ("config-schema.json", "config-linux.json", "defs.json", "defs-linux.json")
-    documents = {
-        name: json.loads(specification(f"oci-runtime/{name}").read_text()) for name in names
-    }
-    registry: referencing.Registry[Any] = referencing.Registry().with_resources(
-        (name, DRAFT7.create_resource(document)) for name, document in documents.items()
-    )
-    return jsonschema.Draft7Validator({"$ref": "config-schema.json"}, registry=registry)
 
 
 def test_the_schema_would_find_a_fault() -> None:

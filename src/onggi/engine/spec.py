@@ -185,8 +185,9 @@ def _mounts(options: ContainerOptions, parts: Parts) -> list[dict[str, Any]]:
     base = spec.mounts(
         shm_bytes=shm_bytes, writable=options.privileged, own_network=options.network != "host"
     )
-    # What was asked for takes the place of what is mounted by default.
-    kept = [entry for entry in base if entry["destination"] not in targets]
+    # What was asked for takes the place of what is mounted by default, also of what lies in it.
+    hidden = tuple(f"{target}/" for target in targets)
+    kept = [entry for entry in base if not f"{entry['destination']}/".startswith(hidden)]
     idmap = ["idmap"] if mapped else []
     files = [
         {
@@ -198,7 +199,7 @@ def _mounts(options: ContainerOptions, parts: Parts) -> list[dict[str, Any]]:
         for path, source in parts.files.items()
         if path not in targets
     ]
-    return [*kept, *files, *own]
+    return [*kept, *sorted([*files, *own], key=lambda entry: str(entry["destination"]))]
 
 
 def _add_resources(linux: dict[str, Any], options: ContainerOptions, parts: Parts) -> None:

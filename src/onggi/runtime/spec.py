@@ -75,7 +75,7 @@ def linux(*, namespaces: tuple[str, ...], privileged: bool) -> dict[str, Any]:
     part: dict[str, Any] = {
         "namespaces": [{"type": kind} for kind in namespaces],
         "resources": {"devices": list(ALLOW_ALL if privileged else DEFAULT_RULES)},
-        "rootfsPropagation": "rprivate",
+        "rootfsPropagation": "private",  # of the root alone: a bind may ask for another
     }
     if not privileged:
         part["maskedPaths"] = list(MASKED_PATHS)
