@@ -106,12 +106,20 @@ def places(store: Store) -> str:
             os.makedirs(f"{half_made}/{name}", 0o755, exist_ok=True)
         for inside in _FILES:
             os.close(os.open(f"{half_made}{inside}", os.O_WRONLY | os.O_CREAT, 0o644))
-        os.chmod(half_made, 0o755)
+        _let_everybody_read(half_made)
         try:
             os.rename(half_made, path)
         except OSError:
             store.workshop.remove(half_made)  # another process was quicker
     return path
+
+
+def _let_everybody_read(tree: str) -> None:
+    """Give a tree of ours the modes that it should have, whatever the caller's umask is."""
+    for directory, _, files in os.walk(tree):
+        os.chmod(directory, 0o755)
+        for name in files:
+            os.chmod(f"{directory}/{name}", 0o644)
 
 
 def _prepare(
@@ -121,6 +129,7 @@ def _prepare(
     directory = store.containers.path(identifier)
     for name, text in _contents(options, identifier).items():
         with open(f"{directory}/{name}", "w", encoding="utf-8") as file:
+            os.fchmod(file.fileno(), 0o644)  # whatever the caller's umask is
             file.write(text)
     trees = store.snapshots.stack(identifier)
     return _compose(store, options, image, identifier, directory, trees, host, make=True)

@@ -59,6 +59,7 @@ def detach(kept_fds: tuple[int, ...]) -> None:
     """Leave the caller's session, terminal, directory, streams and descriptors behind."""
     os.setsid()
     os.chdir("/")
+    os.umask(start.UMASK)
     process.set_name("onggi-monitor")
     null = os.open("/dev/null", os.O_RDWR)
     for standard in (0, 1, 2):

@@ -40,6 +40,7 @@ _SUBJECTS: dict[type[Step], str] = {
     devices.MakeDevice: text.DEVICES,
     mounts.MaskPath: text.HIDDEN,
     mounts.ReadonlyPath: text.HIDDEN,
+    devices.OwnNull: text.NULL,
     mounts.MakeDirectory: text.DIRECTORY,
     mounts.RootPropagation: text.PRIVATE,
     mounts.RootReadonly: text.FROZEN,
@@ -236,11 +237,11 @@ def _program(plan: Plan) -> str:
         option for step in _only(plan.program, process.PrivilegeStep) for option in step.options()
     ]
     setpriv = _command("setpriv", options)
-    loader = "./enter --" if _filter(plan) else ""
+    loader = "$here/enter --" if _filter(plan) else ""
     late = "--no-new-privs" in options
     chain = [setpriv, loader] if late else [loader, setpriv]
     filtered = (text.FILTERED if late else text.FILTERED_FIRST) if loader else ""
-    prepare = 'exec 9< ./filter\nexport ONGGI_ENTER=",9,,${run%% *}"\n' if loader else ""
+    prepare = 'exec 9< $here/filter\nexport ONGGI_ENTER=",9,,${run%% *}"\n' if loader else ""
     return (
         "".join(_paragraphs(text.PROGRAM.format(filter=filtered)))
         + (_init(plan) if _execute(plan).init else "")
@@ -259,7 +260,7 @@ def _paragraphs(comment: str) -> Iterable[str]:
 
 
 def _command(name: str, options: Iterable[str]) -> str:
-    return " \\\n    ".join((f"$run ./{name}", *map(quote, options))) + " --"
+    return " \\\n    ".join((f"$run $here/{name}", *map(quote, options))) + " --"
 
 
 def _environment(plan: Plan) -> str:
@@ -270,7 +271,7 @@ def _environment(plan: Plan) -> str:
         entries.insert(0, 'ONGGI_ENTER="8,,i,$program"')
     # A process in the background of a shell ignores these two, and so would all that it becomes.
     options = f"-i -C {quote(entered[0].path)} --default-signal=INT,QUIT"
-    return " \\\n    ".join((f"$run ./env {options}", *entries))
+    return " \\\n    ".join((f"$run $here/env {options}", *entries))
 
 
 def _own_words(plan: Plan) -> str:
@@ -284,11 +285,12 @@ def _init(plan: Plan) -> str:
     name = quote(execute.argv[0])
     path = next((entry[5:] for entry in execute.env if entry.startswith("PATH=")), "")
     if "/" in execute.argv[0]:
-        return text.INIT.format(name=name, search="")
+        return text.INIT.format(name=name, search=f"program={name}")
+    directories = " ".join(quote(each or ".") for each in path.split(":"))
     search = (
-        f"for at in {' '.join(quote(each or '.') for each in path.split(':'))}; do\n"
+        f"program=\nfor at in {directories}; do\n"
         f'    [ ! -f "$at/"{name} ] || [ ! -x "$at/"{name} ] || {{ program=$at/{name}; break; }}\n'
-        "done\n"
+        "done"
     )
     return text.INIT.format(name=name, search=search)
 

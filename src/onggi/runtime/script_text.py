@@ -42,7 +42,7 @@ export id tmp root
 clean_up() {{
     set +e
     # Whatever the container may still run is in its control group: no process can leave that.
-    kill -KILL $(cat {cgroup}/cgroup.procs) 2> /dev/null
+    while read -r process; do kill -KILL "$process"; done < {cgroup}/cgroup.procs 2> /dev/null
     wait
 {remove}
     rm -rf "$tmp"
@@ -126,6 +126,14 @@ place() { if [ -d "$1" ]; then directory "$2"; else file "$2"; fi; }
 
 # Each defined only where a step uses it.
 MORE_WORDS = {
+    "plain": """\
+
+# The kernel's own file systems stand on real directories only: what is hidden in them must not be
+# in reach by another name.
+plain() { directory "$1"; [ "$at" = "$root$1" ] || { echo "$1 is a link" >&2; exit 1; }; }
+
+# A device node; a link, unless the name is taken.
+""",
     "device": """\
 device() { directory "${1%/*}"; at=$at/${1##*/}; shift; mknod -m "$1" "$at" "$2" ${3+"$3" "$4"}; }
 """,
@@ -190,6 +198,11 @@ DEVICES = """\
 # devices refuses the rest, whoever makes a node.
 """
 
+NULL = """\
+# A null device that the caller gives as input or output is a file of the host: the container has
+# one of its own for that.
+"""
+
 HIDDEN = """\
 # Parts of proc and sysfs that no namespace divides: they tell of the host, or change it.
 """
@@ -220,7 +233,8 @@ DOOR = """\
 mount --bind "$tmp/tools" "$tmp/tools"
 flags exec "$tmp/tools"
 cd "$tmp/tools"
-run="$(echo ./ld-*) --library-path ."
+here=/proc/self/cwd
+run="$here/$(echo ld-*) --library-path $here"
 """
 
 PROGRAM = """\
@@ -235,11 +249,12 @@ FILTERED = "enter loads the filter of system calls, as late as it can. "
 FILTERED_FIRST = "enter loads the filter of system calls before, while it has the right. "
 
 INIT = """\
-# An init does not search, so this shell does: in the container's directories, by test(1) alone.
-program={name}
+# An init takes a path, so this shell looks the program up, by itself, in the container's PATH.
 {search}
+[ -e "$program" ] || {{ echo {name}": not found" >&2; exit 127; }}
+
 # The program will be a child of enter, which stays, passes signals on and reaps what others leave.
-exec 8< ./enter
+exec 8< $here/enter
 """
 
 TOOLS = """\

@@ -63,7 +63,9 @@ def mounts(*, shm_bytes: int = SHM_BYTES, writable: bool = False, own_network: b
         ),
         _mount("/sys", "sysfs", "sysfs", [*_GUARDED, *guard])
         if own_network
-        else _mount("/sys", "bind", "/sys", ["rbind", *_GUARDED, "rro" if guard else "rw"]),
+        else _mount(
+            "/sys", "bind", "/sys", ["rbind", "rprivate", *_GUARDED, "rro" if guard else "rw"]
+        ),
         _mount("/sys/fs/cgroup", "cgroup", "cgroup", [*_GUARDED, *guard]),
         _mount("/dev/mqueue", "mqueue", "mqueue", _GUARDED),
         _mount("/dev/shm", "tmpfs", "shm", [*_GUARDED, "mode=1777", f"size={shm_bytes}"]),

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from onggi.runtime.steps.base import Step
 
 SIGKILL = 9
-_UMASK = 0o022  # what a container is like must not depend on who starts it
+UMASK = 0o022  # what a container is like must not depend on who starts it
 
 
 class Started:
@@ -194,7 +194,7 @@ def confined(enter: Callable[[], None], program: list[Step], context: Context) -
     try:
         process.set_dumpable(False)
         restore_signals()
-        os.umask(_UMASK)
+        os.umask(UMASK)
         enter()
         *before, execute = program
         failure.apply_steps("container", before, context)

@@ -103,7 +103,8 @@ class Volumes:
     def _make(self, name: str, record: dict[str, Any]) -> None:
         half_made = self._workshop.new_directory()
         try:
-            os.mkdir(f"{half_made}/{_DATA}", 0o755)
+            os.mkdir(f"{half_made}/{_DATA}")
+            os.chmod(f"{half_made}/{_DATA}", 0o755)  # whatever the caller's umask is
             data = jsontext.dumps(record).encode()
             write_new(f"{half_made}/{_RECORD}", data, durable=self._durable)
             self._publish(half_made, name)

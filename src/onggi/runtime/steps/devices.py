@@ -108,7 +108,8 @@ class OwnNull(Step):
         return "use the container's own null device"
 
     def shell(self) -> list[str]:
-        return []  # a script's streams are its caller's
+        each = '[ ! /proc/self/fd/{0} -ef /dev/null ] || exec {0}<> "$at"'
+        return ["inside /dev/null", *(each.format(standard) for standard in (0, 1, 2))]
 
 
 class OpenTerminal(Step):

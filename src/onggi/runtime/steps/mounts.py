@@ -167,7 +167,7 @@ class MountFilesystem(Step):
         given = [word for word in self.options if word not in words.PROPAGATION]
         listed = f" -o {quote(','.join(given))}" if given else ""
         return [
-            f"directory {quote(self.target)}",
+            f"{'plain' if _is_kernel_place(self.target) else 'directory'} {quote(self.target)}",
             f'mount -t {quote(self.fstype)}{listed} {quote(self.source)} "$at"',
             *_propagation_lines(self.options),
         ]
@@ -435,7 +435,7 @@ class PivotRoot(Step):
         return [
             "exec 7< /",
             'pivot_root "$root" "$root"',
-            "$run ./umount -c -i -n -l /proc/self/fd/7",
+            "$run $here/umount -c -i -n -l /proc/self/fd/7",
             "exec 7<&-",
         ]
 
@@ -471,12 +471,16 @@ def _open_target(context: Context, path: str) -> int:
     found, while the file system stayed in reach under another name.
     """
     target_fd = context.inside().make_directories(path, 0o755)
-    if path.strip("/").split("/")[0] not in _KERNEL_PLACES:
+    if not _is_kernel_place(path):
         return target_fd
     os.close(target_fd)
     flags = O_PATH | os.O_DIRECTORY
     strictly = RESOLVE_IN_ROOT | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS
     return openat2(context.root_fd, path, flags, 0, strictly)
+
+
+def _is_kernel_place(path: str) -> bool:
+    return path.strip("/").split("/")[0] in _KERNEL_PLACES
 
 
 def _attach_new(fs_fd: int, attributes: int, dirfd: int, target: str, propagation: int) -> None:
