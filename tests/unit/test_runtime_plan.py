@@ -62,9 +62,10 @@ def test_the_plan_reads_as_it_is_written_down(name: str, kind: str) -> None:
 
 
 def read(made: Plan) -> str:
-    parts = {"host": made.host, "place": made.place, "container": made.container}
+    parts = {"host": made.host, "join": made.join, "bounds": made.bounds}
+    rest = {"container": made.container, "program": made.program}
     lines = []
-    for part, steps in {**parts, "program": made.program}.items():
+    for part, steps in {**parts, **rest}.items():
         lines += [f"{part}:", *(f"    {step.describe()}" for step in steps)]
     return "\n".join(lines).replace(IDENTIFIER, "ID") + "\n"
 
@@ -147,9 +148,7 @@ def test_the_order_of_giving_up_rights(made: Plan) -> None:
 def test_what_every_plan_has(made: Plan) -> None:
     own = [step.make.path for step in made.host if isinstance(step, cgroups.MakeCgroup)]
     assert set(made.cgroups) <= set(own)
-    assert [step.path for step in made.place if isinstance(step, cgroups.JoinCgroup)] == [
-        *made.cgroups
-    ]
+    assert made.join == [cgroups.JoinCgroup(path) for path in made.cgroups]
     once = (mounts.PivotRoot, mounts.MountOverlay, process.Execute, process.SwitchUser)
     assert [len(places(made, kind)) for kind in once] == [1, 1, 1, 1]
     assert all(step.describe() and "\n" not in step.describe() for step in made.steps())

@@ -42,11 +42,14 @@ __all__ = [
     "c_void_p",
     "check",
     "failure",
+    "forking_syscall",
     "path_bytes",
     "string_array",
     "text_bytes",
     "uninterrupted",
 ]
+
+_FORK_HOOKS = ("BeforeFork", "AfterFork_Child", "AfterFork_Parent")
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -75,6 +78,35 @@ def bind_syscall(name: str, *argtypes: Any) -> Callable[..., int]:
 
     def call(*arguments: Any) -> int:
         return syscall(numbers.number(name), *arguments)
+
+    return call
+
+
+def forking_syscall(*argtypes: Any) -> Callable[..., int]:
+    """Bind syscall(2) for a call that returns twice, as fork(2) does.
+
+    Python must know of the child: its hooks around os.fork are called here as well. And the
+    interpreter's lock is kept meanwhile (PyDLL), for in the child nobody would give it back.
+
+    Source: Python's C API, PyOS_BeforeFork and its like, which Modules/posixmodule.c calls so.
+    """
+    syscall = ctypes.PyDLL(None, use_errno=True)["syscall"]
+    syscall.argtypes, syscall.restype = argtypes, c_long
+    hooks = [ctypes.pythonapi[f"PyOS_{name}"] for name in _FORK_HOOKS]
+    for hook in hooks:
+        hook.argtypes, hook.restype = (), None
+    before, in_child, in_parent = hooks
+
+    def call(*arguments: Any) -> int:
+        before()
+        result: int = syscall(*arguments)
+        if result == 0:
+            in_child()
+            return 0
+        code = ctypes.get_errno()
+        in_parent()
+        ctypes.set_errno(code)
+        return result
 
     return call
 

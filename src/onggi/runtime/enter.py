@@ -109,7 +109,8 @@ def enter(entry: Entry, program: bytes, standard_fds: tuple[int, int, int]) -> S
     plan = plan_entry(entry, program)
     ours, theirs = channel.pair()
     try:
-        pid = _fork(plan, standard_fds, theirs, ours, terminal=bool(entry.process.get("terminal")))
+        terminal = bool(entry.process.get("terminal"))
+        pid = _fork(plan, entry.cgroups, standard_fds, theirs, ours, terminal=terminal)
         os.close(theirs)
         theirs = -1
         try:
@@ -125,6 +126,7 @@ def enter(entry: Entry, program: bytes, standard_fds: tuple[int, int, int]) -> S
 
 def _fork(
     plan: EntryPlan,
+    directories: tuple[str, ...],
     standard_fds: tuple[int, int, int],
     theirs: int,
     ours: int,
@@ -138,7 +140,7 @@ def _fork(
     own = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
     try:
         failure.apply_steps("host", plan.outside, context)
-        pid = os.fork()
+        pid = start.fork_into(directories, context)
         if pid == 0:
             os.close(ours)
             _become(plan, standard_fds, context, terminal=terminal)

@@ -5,19 +5,16 @@ So whatever lies on the host is opened by the host's side and handed in as a det
 owners translated where the specification says so (idmapped mounts); and the file systems of the
 namespace are mounted by a process that is born in it.
 
-    host's side                       envoy                         first process
-    ───────────                       ─────                         ─────────────
-    forks the envoy ────────────────▶ unshares the user namespace
-    ◀────────────────────── "map"
+    host's side                                 first process
+    ───────────                                 ─────────────
+    forks ─────────────────────────────────────▶ is born in the user namespace, which owns its PID
+                                                 namespace: else no procfs of that could be mounted
+    ◀─────────────────────────────────── "map"   enters its cgroups, still as the host's root
     writes uid_map and gid_map
     opens the root and the binds
-    "tree" + fd, …, "mapped" ───────▶ becomes root of it, unshares
-                                      PID and time, forks ─────────▶ waits for "go"
-    ◀────────────────────── "pid"     and ends
-    reaps the envoy, goes on as in start.py
-
-The PID namespace must belong to the user namespace, or no procfs of it could be mounted inside;
-therefore the envoy. The host's side is a subreaper, so that the first process becomes its child.
+    "tree" + fd, …, "mapped" ──────────────────▶ becomes root of it
+    sets its limits
+    "go" ──────────────────────────────────────▶ goes on as in start.py
 
 Since: Linux 5.19 for overlayfs on idmapped layers, commit f2b0d1ad4a3f ("ovl: handle idmappings for
 layer fileattr{g,s}et()") and its series.
@@ -28,15 +25,14 @@ from __future__ import annotations
 
 import os
 
-from onggi.linux import channel, mount, namespace, process
+from onggi.linux import channel, mount, namespace
 from onggi.linux.path import AT_FDCWD
 from onggi.runtime import failure
-from onggi.runtime.steps import mounts, namespaces
+from onggi.runtime.steps import mounts
 from onggi.runtime.steps.base import Context
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from typing import NoReturn
 
     from onggi.runtime.plan.container import Plan, UserMap
@@ -45,51 +41,25 @@ ROOT = ""  # the name of the root's tree among the trees
 _CLONE = mount.OPEN_TREE_CLONE | mount.OPEN_TREE_CLOEXEC
 
 
-def fork(plan: Plan, ours: int, context: Context, become: Callable[[], NoReturn]) -> int:
-    """Fork the first process into a new user namespace; return its PID out here.
+def lead(plan: Plan, user_map: UserMap, pid: int, ours: int) -> None:
+    """Give process `pid`, the first in a user namespace, its IDs and what it may not open itself.
 
-    Args: ours: the host's end of the channel; `context.report_fd` is the other. become: what the
-        first process does; it finds the trees in the context.
+    Args: ours: the host's end of the channel; at the other end the process is in `follow`.
     """
-    if plan.user_map is None:
-        raise ValueError("the plan has no user namespace")
-    process.set_child_subreaper(True)
-    envoy = os.fork()
-    if envoy == 0:
-        os.close(ours)
-        _be_envoy(plan, context, become)
-    try:
-        _expect(ours, b"map")
-        _map(envoy, plan.user_map)
-        _send_trees(plan, plan.user_map, envoy, ours)
-        pid = int(_expect(ours, b"pid").decode())
-    except BaseException:
-        _end(envoy)
-        raise
-    os.waitpid(envoy, 0)
-    return pid
+    _expect(ours, b"map")
+    _map(pid, user_map)
+    _send_trees(plan, user_map, pid, ours)
 
 
-def _be_envoy(plan: Plan, context: Context, become: Callable[[], NoReturn]) -> NoReturn:
-    try:
-        process.set_pdeathsig(9)
-        # The working directory is carried into the new mount namespace; a path to it is not needed.
-        os.chdir(_root_step(plan).target)
-        namespace.unshare(namespace.CLONE_NEWUSER)
-        channel.send(context.report_fd, b"map")
-        _receive_trees(context)
-        os.setresgid(0, 0, 0)
-        os.setgroups(())
-        os.setresuid(0, 0, 0)
-        namespace.unshare(namespaces.flags(plan.children))
-        pid = os.fork()
-        if pid == 0:
-            become()
-        channel.send(context.report_fd, b"pid" + str(pid).encode())
-    except BaseException as error:  # noqa: BLE001  # whatever it is, the other end must hear of it
-        channel.send(context.report_fd, failure.from_error("container", None, error).encode())
-    finally:
-        os._exit(0)
+def follow(plan: Plan, context: Context) -> None:
+    """Become root of the user namespace that this process was born in; see `lead`."""
+    # The working directory is carried into the new mount namespace; a path to it is not needed.
+    os.chdir(_root_step(plan).target)
+    channel.send(context.report_fd, b"map")
+    _receive_trees(context)
+    os.setresgid(0, 0, 0)
+    os.setgroups(())
+    os.setresuid(0, 0, 0)
 
 
 def _receive_trees(context: Context) -> None:
@@ -110,14 +80,6 @@ def _expect(ours: int, kind: bytes) -> bytes:
     raise failure.decode(message) or failure.died(0)
 
 
-def _end(envoy: int) -> None:
-    try:
-        os.kill(envoy, 9)
-        os.waitpid(envoy, 0)
-    except (ProcessLookupError, ChildProcessError):
-        pass  # it ended by itself
-
-
 def _map(pid: int, user_map: UserMap) -> None:
     for file, lines in (("uid_map", user_map.uids), ("gid_map", user_map.gids)):
         text = "".join(f"{inside} {outside} {count}\n" for inside, outside, count in lines)
@@ -128,9 +90,9 @@ def _map(pid: int, user_map: UserMap) -> None:
             os.close(fd)
 
 
-def _send_trees(plan: Plan, user_map: UserMap, envoy: int, ours: int) -> None:
+def _send_trees(plan: Plan, user_map: UserMap, pid: int, ours: int) -> None:
     """Open everything of the host that the container is to see, and hand it over."""
-    userns_fd = os.open(f"/proc/{envoy}/ns/user", os.O_RDONLY | os.O_CLOEXEC)
+    userns_fd = os.open(f"/proc/{pid}/ns/user", os.O_RDONLY | os.O_CLOEXEC)
     try:
         own_upper(_root_step(plan), user_map)
         _hand_over(ours, ROOT, open_root(_root_step(plan), userns_fd))

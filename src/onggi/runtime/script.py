@@ -184,7 +184,7 @@ def _file(name: str, content: str) -> str:
 
 def _first(plan: Plan) -> str:
     """Return the first process's script: into the cgroups, and out of the host's namespaces."""
-    joined = "".join(_shell(plan, step) for step in _only(plan.place, cgroups.JoinCgroup))
+    joined = "".join(_shell(plan, step) for step in plan.join)
     enter = [" ".join(step.shell()) for step in _only(plan.container, namespaces.JoinNamespace)]
     leave = [" ".join(step.shell()) for step in _only(plan.container, namespaces.Unshare)]
     words = " ".join((*enter, *leave))
@@ -194,8 +194,9 @@ def _first(plan: Plan) -> str:
 def _inside(plan: Plan) -> str:
     """Return the script that goes on in the new namespaces and becomes the program."""
     steps = "".join(_subjects(plan))
-    bounds = [step for step in plan.place if not isinstance(step, cgroups.JoinCgroup)]
-    late = "".join(_shell(plan, step) for step in (*bounds, *_only(plan.program, process.SetUmask)))
+    late = "".join(
+        _shell(plan, step) for step in (*plan.bounds, *_only(plan.program, process.SetUmask))
+    )
     pivot = "".join(_shell(plan, step) for step in _only(plan.container, mounts.PivotRoot))
     parts = [
         "set -eu\n",

@@ -3,8 +3,9 @@
     host's side                                 first process
     ───────────                                 ─────────────
     makes the cgroups, sets their numbers
-    unshares PID and time for its child, forks ─▶ waits
-    places the child in the cgroups
+    forks ─────────────────────────────────────▶ is born in PID and time namespaces of its own, and
+                                                 in the v2 cgroup; enters those of v1
+    sets its limits                              waits
     "go" ──────────────────────────────────────▶ unshares the rest, mounts, pivots, drops
     ◀────────────────────────── "terminal" + fd  (where one was asked for)
     ◀────────────────────────── "failed" …       any step that fails, and its end
@@ -20,7 +21,7 @@ from __future__ import annotations
 import _signal  # type: ignore[import-not-found]  # `signal` costs 6 ms, and this is all of it
 import os
 
-from onggi.linux import channel, namespace, process
+from onggi.linux import cgroup, channel, clone, namespace, process
 from onggi.runtime import failure, mapped
 from onggi.runtime.steps import namespaces
 from onggi.runtime.steps.base import Context
@@ -28,7 +29,7 @@ from onggi.runtime.stub import stub
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from typing import NoReturn
 
     from onggi.runtime.plan.container import Plan
@@ -93,35 +94,54 @@ def _start_process(plan: Plan, standard_fds: tuple[int, int, int], context: Cont
 
 
 def _fork(plan: Plan, standard_fds: tuple[int, int, int], theirs: int, ours: int) -> int:
-    """Fork the first process into PID and time namespaces of its own; return its PID out here."""
+    """Fork the first process into the namespaces that it must be born in; return its PID here."""
     context = Context()
     context.report_fd = theirs
     context.stub_fd = stub.sealed()
-    if plan.user_map is not None:
-        try:
-            return mapped.fork(plan, ours, context, lambda: become(plan, standard_fds, context))
-        finally:
-            os.close(context.stub_fd)
-    own = [os.open(f"/proc/self/ns/{kind}", os.O_RDONLY | os.O_CLOEXEC) for kind in plan.children]
+    own_time = -1
     try:
-        if plan.children:
-            namespace.unshare(namespaces.flags(plan.children))
-        pid = os.fork()
+        if "time" in plan.children:  # kernels before 6.3 don't take it as a flag of clone3
+            own_time = os.open("/proc/self/ns/time", os.O_RDONLY | os.O_CLOEXEC)
+            namespace.unshare(namespace.CLONE_NEWTIME)
+        pid = fork_into(plan.cgroups, context, _born_with(plan))
         if pid == 0:
             os.close(ours)
             become(plan, standard_fds, context)
-        for fd in own:  # so that our next child is the host's again
-            namespace.setns(fd, 0)
+        if own_time >= 0:
+            namespace.setns(own_time)  # so that our next child is the host's again
         return pid
     finally:
-        for fd in (*own, context.stub_fd):
+        for fd in filter(lambda fd: fd >= 0, (own_time, context.stub_fd)):
             os.close(fd)
 
 
+def _born_with(plan: Plan) -> int:
+    kinds = tuple(kind for kind in plan.children if kind != "time")
+    return namespaces.flags(kinds if plan.user_map is None else ("user", *kinds))
+
+
+def fork_into(directories: Iterable[str], context: Context, flags: int = 0) -> int:
+    """Fork, with the child born in the version 2 cgroup among `directories`, if there is one.
+
+    It still has to take the steps that place it in its cgroups; see `steps.cgroups.JoinCgroup`.
+    """
+    born_in = next(filter(cgroup.is_version_2, directories), "")
+    if not born_in:
+        return clone.fork(flags)
+    fd = os.open(born_in, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        context.born_in = born_in
+        return clone.fork(flags, cgroup_fd=fd)
+    finally:
+        os.close(fd)
+
+
 def _lead(plan: Plan, pid: int, ours: int, context: Context) -> Started:
-    """Place the child, let it go, and hear what becomes of it."""
+    """Set the child's limits, let it go, and hear what becomes of it."""
+    if plan.user_map is not None:
+        mapped.lead(plan, plan.user_map, pid, ours)
     context.pid = pid
-    failure.apply_steps("host", plan.place, context)
+    failure.apply_steps("host", plan.bounds, context)
     channel.send(ours, b"go")
     return hear(ours, pid, plan.program[-1])
 
@@ -174,9 +194,12 @@ def become(plan: Plan, standard_fds: tuple[int, int, int], context: Context) -> 
     """Become the container's first process, in the child of a fork; never returns."""
 
     def steps() -> None:
+        process.set_pdeathsig(SIGKILL)
+        failure.apply_steps("host", plan.join, context)
+        if plan.user_map is not None:
+            mapped.follow(plan, context)
         if channel.receive(context.report_fd)[0] != b"go":
             os._exit(1)  # whoever started this is gone, and with it the reason to go on
-        process.set_pdeathsig(SIGKILL)
         if not plan.terminal:
             take_streams(standard_fds)
         failure.apply_steps("container", plan.container, context)

@@ -19,13 +19,13 @@ PARENT = "/onggi"
 
 
 class Controlled:
-    """The host's steps, the steps that place the first process, and the cgroups' directories."""
+    """The host's steps, the first process's own, and the cgroups' directories."""
 
-    __slots__ = ("host", "paths", "place", "warnings")
+    __slots__ = ("host", "join", "paths", "warnings")
 
-    def __init__(self, host: list[Step], place: list[Step], paths: tuple[str, ...]) -> None:
+    def __init__(self, host: list[Step], join: list[Step], paths: tuple[str, ...]) -> None:
         self.host = host
-        self.place = place
+        self.join = join
         self.paths = paths
         self.warnings: tuple[str, ...] = ()
 
@@ -49,8 +49,8 @@ def plan_cgroups(linux: dict[str, Any], host: Host, identifier: str) -> Controll
     if guard is not None and guard.version == 2:
         program = device_program.device_program(rules)
         steps.append(cgroups.AttachDeviceProgram(directories[id(guard)], program))
-    place: list[Step] = [cgroups.JoinCgroup(path) for _, path in paths]
-    return Controlled(steps, place, tuple(path for _, path in paths))
+    join: list[Step] = [cgroups.JoinCgroup(path) for _, path in paths]
+    return Controlled(steps, join, tuple(path for _, path in paths))
 
 
 def split_path(cgroups_path: str, identifier: str) -> tuple[str, str]:

@@ -58,8 +58,9 @@ class Plan:
     """The steps that make a container, by who takes them and when.
 
     host: by the host, before any process of the container exists.
-    place: by the host, on the first process, before that executes anything.
-    children: namespaces that the host's side unshares for the child that it forks.
+    join: by the first process, before anything else: into its cgroups.
+    bounds: by the host, on the first process, which may lack the right.
+    children: namespaces that the first process is born in.
     container: by the first process, in its namespaces.
     program: its last steps, after which it is the user's program.
     cgroups: the container's own cgroup directories, for whoever measures or removes them.
@@ -67,13 +68,14 @@ class Plan:
     """
 
     __slots__ = (
+        "bounds",
         "cgroups",
         "children",
         "container",
         "host",
         "identifier",
+        "join",
         "owner",
-        "place",
         "program",
         "terminal",
         "user_map",
@@ -85,7 +87,8 @@ class Plan:
         *,
         identifier: str,
         host: list[Step],
-        place: list[Step],
+        join: list[Step],
+        bounds: list[Step],
         children: tuple[str, ...],
         container: list[Step],
         program: list[Step],
@@ -97,7 +100,8 @@ class Plan:
     ) -> None:
         self.identifier = identifier
         self.host = host
-        self.place = place
+        self.join = join
+        self.bounds = bounds
         self.children = children
         self.container = container
         self.program = program
@@ -108,9 +112,10 @@ class Plan:
         self.warnings = warnings
 
     def steps(self) -> list[Step]:
-        """Return every step in the order in which they are taken."""
+        """Return every step, in an order in which they could be taken one after the other."""
         forked: list[Step] = [namespaces.Unshare(self.children)] if self.children else []
-        return [*self.host, *self.place, *forked, *self.container, *self.program]
+        before = [*self.host, *self.join, *self.bounds]
+        return [*before, *forked, *self.container, *self.program]
 
 
 def plan_container(
@@ -139,7 +144,8 @@ def plan_container(
     return Plan(
         identifier=identifier,
         host=controlled.host,
-        place=[*controlled.place, *process.plan_bounds(spec)],
+        join=controlled.join,
+        bounds=process.plan_bounds(spec),
         children=tuple(kind for kind in ("pid", "time") if kind in fresh),
         container=[
             *_plan_namespaces(fresh, joined, linux),

@@ -16,7 +16,8 @@ from onggi.linux.path import Inside
 class Context:
     """What steps share while a plan is applied; it starts empty and belongs to one process.
 
-    `pid` is the process that host steps act on, `pidfd` one whose namespaces are entered. `root_fd`
+    `pid` is the process that host steps act on, `pidfd` one whose namespaces are entered. `born_in`
+    is the cgroup that the process was made in, if it was made in one (clone3(2)). `root_fd`
     is the container's root directory, from the moment it is mounted. `trees` holds detached mounts
     that the host opened beforehand, by source path, for a process that may no longer open them
     itself. `stub_fd` is the sealed program through which the program is entered. `terminal_fd` and
@@ -24,6 +25,7 @@ class Context:
     """
 
     __slots__ = (
+        "born_in",
         "pid",
         "pidfd",
         "report_fd",
@@ -35,6 +37,7 @@ class Context:
 
     def __init__(self) -> None:
         self.pid = 0
+        self.born_in = ""
         self.pidfd = -1
         self.root_fd = -1
         self.trees: dict[str, int] = {}

@@ -1,7 +1,7 @@
 """Steps on control groups, taken by the host before the container's first process exists.
 
 The order is the guarantee: the directory is made, its numbers are written, and only then is the
-first process placed in it, before that process executes anything. Nothing inside ever writes
+first process born in it, or enters it before it does anything else. Nothing inside ever writes
 there: it sees the same files through a read-only mount.
 """
 
@@ -150,7 +150,10 @@ class AttachDeviceProgram(Step):
 
 
 class JoinCgroup(Step):
-    """Place a process in a cgroup: the context's, or the one that takes the step."""
+    """Enter a cgroup, which the host has made and set, before doing anything else.
+
+    A process that was born in it (Context.born_in) is there already.
+    """
 
     __slots__ = ("path",)
 
@@ -158,10 +161,11 @@ class JoinCgroup(Step):
         self.path = path
 
     def apply(self, context: Context) -> None:
-        cgroup.write(f"{self.path}/cgroup.procs", str(context.pid))  # 0 is the writer itself
+        if self.path != context.born_in:
+            cgroup.join(self.path)
 
     def describe(self) -> str:
-        return f"place the process in {self.path}"
+        return f"enter the cgroup {self.path}"
 
     def shell(self) -> list[str]:
         return [f"echo 0 > {quote(self.path + '/cgroup.procs')}"]
