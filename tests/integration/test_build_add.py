@@ -183,6 +183,7 @@ def test_a_checksum(yard: Yard, url: str) -> None:
     [
         ("ADD {}/none /x", "Not Found"),
         ("ADD {}/away /x", "is not allowed"),
+        ("ADD http://127.0.0.1:1/x /x", "http://127.0.0.1:1/x: connection refused"),
         ("ADD --checksum=sha256:0 {}/file.txt /x", "invalid digest"),
         ("ADD https://example.invalid/repo.git /x", "git repositories are not supported yet"),
         ("ADD git@example.invalid:repo /x", "git repositories are not supported yet"),

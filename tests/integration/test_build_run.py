@@ -12,6 +12,7 @@ import pytest
 
 from onggi.build.errors import BuildError, RunFailed
 from onggi.build.options import Secret
+from onggi.errors import InvalidInput
 from support.builds import Yard, add_busybox
 from support.requirements import requires
 
@@ -174,8 +175,12 @@ def test_secrets_that_are_missing(yard: Yard) -> None:
         yard.build("FROM busybox\nRUN --mount=type=secret,id=none,required false\n")
     with pytest.raises(BuildError, match="cannot read"):
         yard.build(
-            "FROM busybox\nRUN --mount=type=secret,id=x echo\n", secrets=[Secret("x", file="/none")]
+            "FROM busybox\nRUN --mount=type=secret,id=x echo\n", secrets=[Secret("x", file="/")]
         )
+    for given in (Secret("x", file="/none"), Secret("none")):
+        with pytest.raises(InvalidInput, match="no such file"):
+            yard.build("FROM busybox\nRUN echo whoever needs it\n", secrets=[given])
+    assert yard.titles == [], "nothing was built before"
 
 
 def test_caches_live_from_build_to_build(yard: Yard) -> None:

@@ -150,6 +150,8 @@ def test_a_title_is_one_line_in_capitals() -> None:
         ("ONBUILD", "ONBUILD requires at least one argument"),
         ("ONBUILD ONBUILD RUN a", "Chaining ONBUILD"),
         ("ONBUILD FROM a", "FROM isn't allowed as an ONBUILD trigger"),
+        ("ONBUILD RUNN a", "unknown instruction: RUNN (did you mean RUN?)"),
+        ("ONBUILD COPY a", "COPY requires at least two arguments"),
         ("HEALTHCHECK", "HEALTHCHECK requires at least one argument"),
         ("HEALTHCHECK NONE a", "HEALTHCHECK NONE takes no arguments"),
         ("HEALTHCHECK CMD", "Missing command after HEALTHCHECK CMD"),

@@ -341,6 +341,9 @@ def test_save_to_a_file_is_whole_or_not_there(onggi_command: Output, tmp_path: P
     onggi_command("save", "-o", str(file), "bad", code=1, err="onggi: no such image: bad\n")
     assert file.read_bytes() == b"half and half"
     assert list(tmp_path.iterdir()) == [file]
+    nowhere = tmp_path / "none"
+    said = f"onggi: invalid output path: directory '{nowhere}' does not exist\n"
+    onggi_command("save", "-o", str(nowhere / "a.tar"), "busybox", code=1, err=said)
     said = 'onggi: invalid argument "zip" for "--format" flag: there are docker and oci\n'
     onggi_command("save", "--format", "zip", "busybox", code=125, err=said)
 

@@ -128,9 +128,9 @@ def patched(offset: int, field: bytes) -> bytes:
         (patched(124, b"\x80" + b"\0" * 3 + b"\x7f" * 8), "ends in the middle|64 bits"),
         (patched(124, b"9" * 11 + b"\0"), "not an octal number"),
         (b"\x01" + tar_of({"a": b"abc"})[1:], "checksum"),
-        (b"not a tar at all", "cut short"),
+        (b"not a tar at all", "not a tar archive"),
         (tar_of({"a": b"abc"})[:514], "ends in the middle"),
-        (tar_of({"a": b"abc"})[:300], "cut short"),
+        (tar_of({"a": b"abc"})[:300], "not a tar archive"),
         (patched(156, b"x") + b"", "damaged archive"),
     ],
 )

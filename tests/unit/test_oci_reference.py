@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from onggi.oci.digest import Digest
-from onggi.oci.reference import InvalidReference, Reference, is_tag
+from onggi.oci.reference import InvalidReference, Reference, is_tag, parse_tag
 
 HEX = "dbcc1c35ac38df41fd2f5e4130b32ffdb93ebae8b3dbe638c23575912276fc9c"
 DIGEST = f"sha256:{HEX}"
@@ -121,6 +121,15 @@ def test_says_what_would_be_right() -> None:
         Reference.parse(HEX)
     with pytest.raises(InvalidReference, match="not be more than 255"):
         Reference.parse("example.com/" + "a" * 256)
+
+
+def test_names_for_images() -> None:
+    assert parse_tag("me/app:1").familiar == "me/app:1"
+    with pytest.raises(InvalidReference, match="cannot be named by a digest"):
+        parse_tag(f"busybox@{DIGEST}")
+    with pytest.raises(InvalidReference, match="begins an image ID"):
+        parse_tag("sha256:abc")
+    assert parse_tag("me/sha256:abc").path == "me/sha256", "only alone it looks like an ID"
 
 
 def test_a_bare_name_on_request() -> None:

@@ -54,7 +54,7 @@ class BaseImages:
                 self._require_unpacked(layer)
         except NotFound as error:
             raise BaseImageNotFound(
-                f"{name}: {error.message}",
+                error.message,
                 hint="images cannot be pulled yet; make it with `onggi bootstrap`, `onggi load` or "
                 "`onggi import`",
             ) from error

@@ -30,7 +30,7 @@ from onggi.image.images import Image, put_image
 from onggi.image.mutate import assemble
 from onggi.oci.image import History
 from onggi.oci.platform import Platform, host
-from onggi.oci.reference import Reference
+from onggi.oci.reference import Reference, parse_tag
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -74,22 +74,17 @@ def build(
 
     Raises: InvalidInput: the options make no sense. BuildError: with the place to blame.
     """
-    references = tuple(_tag(tag) for tag in options.tags)
+    references = tuple(parse_tag(tag) for tag in options.tags)
     _require_own_platform(options.platform)
+    secrets = SecretStore(options.secrets)
+    secrets.require_files()
     with store.lease():
         inputs = read_inputs(options)
         reporter = Reporter(show or Quiet())
-        image = _build(store, options, inputs, executor, reporter)
+        image = _build(store, options, inputs, secrets, executor, reporter)
         _publish(store, image, references)
     reporter.tell(Exported(image.id, [str(reference) for reference in references]))
     return BuildResult(image, references)
-
-
-def _tag(text: str) -> Reference:
-    reference = Reference.parse(text)
-    if reference.digest is not None:
-        raise InvalidInput(f"invalid tag {text!r}", hint="a tag cannot name a digest")
-    return reference
 
 
 def _require_own_platform(asked: str) -> None:
@@ -99,7 +94,12 @@ def _require_own_platform(asked: str) -> None:
 
 
 def _build(
-    store: Store, options: BuildOptions, inputs: Inputs, executor: Executor, reporter: Reporter
+    store: Store,
+    options: BuildOptions,
+    inputs: Inputs,
+    secrets: SecretStore,
+    executor: Executor,
+    reporter: Reporter,
 ) -> Image:
     images = BaseImages(store, host())
     graph = make_graph(
@@ -119,7 +119,7 @@ def _build(
         images=images,
         cache=cache,
         sources=Sources(store, inputs.context, inputs.ignore, digests),
-        secrets=SecretStore(options.secrets),
+        secrets=secrets,
         executor=executor,
         reporter=reporter,
         epoch=_epoch(options),

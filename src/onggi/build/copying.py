@@ -60,10 +60,18 @@ class Destination:
         self._directories: list[tuple[str, tuple[int, int]]] = []
 
     def make_directories(self, path: str) -> None:
-        """Make a directory and those above it, where missing, with our owner and time."""
-        made = self._missing(path)
-        with Fd(self.inside.make_directories(path, 0o755)):
-            pass
+        """Make a directory and those above it, where missing, with our owner and time.
+
+        Raises: BuildError: something else has one of their names.
+        """
+        try:
+            made = self._missing(path)
+            with Fd(self.inside.make_directories(path, 0o755)):
+                pass
+        except (NotADirectoryError, FileExistsError) as error:
+            raise BuildError(
+                f"cannot make directory /{path.strip('/')}", hint="what is there is no directory"
+            ) from error
         for missing in made:
             with Fd(self.inside.open(missing, os.O_RDONLY | os.O_DIRECTORY)) as directory:
                 os.fchmod(directory.fileno(), 0o755)

@@ -70,8 +70,7 @@ class Download:
             with error:
                 raise BuildError(f"{self.url}: {error.code} {error.reason}") from error
         except (URLError, OSError, ValueError) as error:
-            reason = getattr(error, "reason", None) or error
-            raise BuildError(f"{self.url}: {reason}") from error
+            raise BuildError(f"{self.url}: {_in_words(error)}") from error
 
     def _get(self) -> HTTPResponse:
         from urllib.request import Request, build_opener
@@ -105,6 +104,14 @@ class Download:
         path, self._path = self._path, ""
         if path:
             os.unlink(path)
+
+
+def _in_words(error: Exception) -> str:
+    """Say why nothing came: urllib wraps the kernel's or the resolver's error, number and all."""
+    reason = getattr(error, "reason", None) or error
+    if isinstance(reason, OSError) and reason.strerror:
+        return reason.strerror.lower()
+    return str(reason)
 
 
 def _checked(checksum: str) -> str:

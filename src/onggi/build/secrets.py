@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 
 from onggi.build.errors import BuildError
-from onggi.errors import Unsupported
+from onggi.errors import InvalidInput, Unsupported
 from onggi.linux.fd import Fd
 
 TYPE_CHECKING = False
@@ -34,6 +34,19 @@ class SecretStore:
         self._directory = ""
         self._lock: Fd | None = None
 
+    def require_files(self) -> None:
+        """Find the files before anything is built, and not in its last step.
+
+        Raises: InvalidInput: one that was named is not there.
+        """
+        for secret in self._given.values():
+            path = _file_of(secret)
+            if path and not os.path.exists(path):
+                raise InvalidInput(
+                    f"secret {secret.id}: no such file: {path}",
+                    hint=f"id={secret.id},src=FILE or id={secret.id},env=VARIABLE",
+                )
+
     def read(self, mount: RunMount) -> bytes | None:
         """Return the secret that a mount asks for; None if there is none and need not be.
 
@@ -52,13 +65,12 @@ class SecretStore:
         return data
 
     def _value(self, secret: Secret) -> bytes:
-        if not secret.file:
+        path = _file_of(secret)
+        if not path:
             name = secret.env or secret.id
-            if name in os.environ:
-                return os.fsencode(os.environ[name])
-            if secret.env:
+            if name not in os.environ:
                 raise BuildError(f"secret {secret.id}: the variable {name} is not set")
-        path = secret.file or secret.id
+            return os.fsencode(os.environ[name])
         try:
             with Fd(os.open(path, os.O_RDONLY | os.O_CLOEXEC)) as file:
                 return os.read(file.fileno(), LARGEST + 1)
@@ -93,6 +105,13 @@ class SecretStore:
             _remove(directory)
         if self._lock is not None:
             self._lock.close()
+
+
+def _file_of(secret: Secret) -> str:
+    """Return the file that holds a secret; empty when a variable does, or should."""
+    if secret.file:
+        return secret.file
+    return "" if secret.env or secret.id in os.environ else secret.id
 
 
 def _make_locked(parent: str) -> tuple[str, Fd]:

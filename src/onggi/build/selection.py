@@ -67,7 +67,7 @@ class Selection:
         if not self._parents:
             return [Choice(found) for found in self.tree.find(source)]
         before, pivot, after = source.partition("/./")
-        pivot = before.strip("/") if pivot else ""
+        pivot = _plain(before) if pivot else ""
         founds = self.tree.find(f"{pivot}/{after}" if pivot else source)
         return [Choice(found, pivot, _below(pivot, found.path)) for found in founds]
 
@@ -130,6 +130,11 @@ class Selection:
                 about = "" if entry.path else f" as {number}:{choice.found.name}"
                 files[entry.full_path or "."] = digest + about
         return files
+
+
+def _plain(path: str) -> str:
+    """Return a path as the tree names it: without slashes at its ends, dots and empty names."""
+    return "/".join(part for part in path.split("/") if part not in ("", "."))
 
 
 def _below(pivot: str, path: str) -> str:

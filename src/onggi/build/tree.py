@@ -159,7 +159,8 @@ class Tree:
                     name = path.rpartition("/")[2]
                     return Found(resolved, name, os.fstat(place.fileno()))
         except (FileNotFoundError, NotADirectoryError):
-            hint = ""
+            above = ".." in (source or path).split("/")
+            hint = "nothing above the build context can be copied" if above else ""
         raise SourceNotFound(f"/{(source or path).lstrip('/')}", hint=hint)
 
     def _resolved(self, place: Fd, path: str) -> str:

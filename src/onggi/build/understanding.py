@@ -218,6 +218,7 @@ def _onbuild(statement: Statement) -> Onbuild:
         raise SyntaxProblem("Chaining ONBUILD via `ONBUILD ONBUILD` isn't allowed")
     if keyword in ("FROM", "MAINTAINER"):
         raise SyntaxProblem(f"{keyword} isn't allowed as an ONBUILD trigger")
+    _instruction(statement.inner)  # refused here, and not in whoever's build comes to trigger it
     text = statement.original.strip()[len("ONBUILD") :].lstrip()
     for heredoc in statement.heredocs:
         text += f"\n{heredoc.text}{heredoc.name}"

@@ -19,11 +19,17 @@ class Terminal(UsageError):
     exit_code = 1
 
 
+class NoPlace(UsageError):
+    """There is no directory to write the archive into."""
+
+    exit_code = 1
+
+
 @contextmanager
 def written(path: str | None) -> Iterator[BinaryIO]:
     """Give a file to write an archive to; one at `path` appears only when it is whole.
 
-    Raises: Terminal: nobody wants an archive on the screen.
+    Raises: Terminal: nobody wants an archive on the screen. NoPlace
     """
     if path is None:
         if sys.stdout.isatty():
@@ -41,6 +47,9 @@ def written(path: str | None) -> Iterator[BinaryIO]:
 
 
 def _whole(path: str) -> Iterator[BinaryIO]:
+    directory = os.path.dirname(path) or "."
+    if not os.path.isdir(directory):
+        raise NoPlace(f"invalid output path: directory {directory!r} does not exist")
     partial = f"{path}.{os.getpid()}.partial"
     try:
         with open(partial, "xb") as file:

@@ -120,9 +120,9 @@ class Images:
         Raises: ImageNotFound, InvalidReference
         """
         from onggi.image.images import tag
-        from onggi.oci.reference import Reference
+        from onggi.oci.reference import parse_tag
 
-        tag(self._store, source, Reference.parse(target))
+        tag(self._store, source, parse_tag(target))
 
     def remove(self, name: str, *, force: bool = False) -> Deeds:
         """Remove a name, and with the last of an image's names the image.

@@ -8,11 +8,11 @@ from __future__ import annotations
 import time
 
 from onggi.engine.config_changes import changed
-from onggi.engine.references import parse_tag
 from onggi.image import transfer
 from onggi.image.moments import rfc3339
 from onggi.oci.image import History, ImageConfig
 from onggi.oci.platform import host
+from onggi.oci.reference import parse_tag
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

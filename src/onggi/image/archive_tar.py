@@ -169,7 +169,7 @@ def _read(file: BinaryIO, offset: int, size: int) -> bytes:
     file.seek(offset)
     data = file.read(size)
     if data and len(data) < size:
-        raise Corrupt("archive is cut short")
+        raise Corrupt("archive is cut short" if offset else "not a tar archive")
     return data
 
 

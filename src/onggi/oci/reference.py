@@ -132,6 +132,20 @@ class Reference:
         return hash(str(self))
 
 
+def parse_tag(text: str) -> Reference:
+    """Parse a name that an image may be given.
+
+    Raises: InvalidReference: it is none, or would be taken for a digest by whoever reads it.
+    Source: moby, daemon/images/image_tag.go; docker/cli, "ambiguous tag".
+    """
+    reference = Reference.parse(text)
+    if reference.digest is not None:
+        raise InvalidReference(text, "an image cannot be named by a digest")
+    if reference.familiar_name == "sha256":
+        raise InvalidReference(text, "sha256: begins an image ID, not a name")
+    return reference
+
+
 _TAG_RULE = f"at most {_TAG_LIMIT} of [A-Za-z0-9_.-], not starting with . or -"
 
 
