@@ -15,6 +15,10 @@ from onggi.build.options import BuildOptions
 from onggi.build.tree import SourceNotFound, Tree
 from onggi.errors import InvalidInput
 from onggi.linux.fd import Fd
+from onggi.store.workshop import Workshop
+
+# Made at first use only: who reads a directory unpacks nothing.
+NOWHERE = Workshop("/nonexistent")
 
 
 @pytest.fixture
@@ -172,21 +176,21 @@ def test_a_damaged_memory_is_as_good_as_none(tmp_path: Path, text: str) -> None:
 def test_what_a_build_begins_with(place: Path) -> None:
     (place / "Dockerfile").write_text("FROM a\n")
     (place / ".dockerignore").write_text("x\n")
-    inputs = read_inputs(BuildOptions(context=str(place)))
+    inputs = read_inputs(BuildOptions(context=str(place)), NOWHERE)
     assert (inputs.source.name, inputs.context) == ("Dockerfile", str(place))
     assert inputs.ignore.ignores("x")
     (place / "other").write_text("FROM b\n")
     (place / "other.dockerignore").write_text("y\n")
-    inputs = read_inputs(BuildOptions(context=str(place), dockerfile="other"))
+    inputs = read_inputs(BuildOptions(context=str(place), dockerfile="other"), NOWHERE)
     assert inputs.source.text == "FROM b\n"
     assert inputs.ignore.ignores("y")
     assert not inputs.ignore.ignores("x")
 
 
 def test_a_dockerfile_from_standard_input(place: Path) -> None:
-    alone = read_inputs(BuildOptions(context="-", stdin=b"FROM a\n"))
+    alone = read_inputs(BuildOptions(context="-", stdin=b"FROM a\n"), NOWHERE)
     assert alone.context == ""
-    both = read_inputs(BuildOptions(context=str(place), dockerfile="-", stdin=b"FROM a\n"))
+    both = read_inputs(BuildOptions(context=str(place), dockerfile="-", stdin=b"FROM a\n"), NOWHERE)
     assert both.context == str(place)
 
 
@@ -204,10 +208,11 @@ def test_a_bad_dockerfile(place: Path, name: str, data: bytes | None, message: s
     if data is not None:
         (place / name).write_bytes(data)
     with pytest.raises(DockerfileError, match=message):
-        read_inputs(BuildOptions(context=str(place), dockerfile=str(place / name)))
+        read_inputs(BuildOptions(context=str(place), dockerfile=str(place / name)), NOWHERE)
 
 
 def test_a_context_that_is_none(place: Path) -> None:
-    for context in ("", str(place / "none"), str(place / "a.py")):
+    remote = ("https://example.com/repository.git", "git@example.com:repository")
+    for context in ("", str(place / "none"), str(place / "a.py"), *remote):
         with pytest.raises(InvalidInput):
-            read_inputs(BuildOptions(context=context))
+            read_inputs(BuildOptions(context=context), NOWHERE)

@@ -19,14 +19,14 @@ from onggi.store.tar_read import TarReader
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from typing import BinaryIO
+    from io import BufferedReader
 
     from onggi.build.copying import Destination
     from onggi.build.tree import Found, Tree
     from onggi.store.tar_read import Entry
 
-_BZIP2 = b"BZh"
-_XZ = b"\xfd7zXZ\0"
+BZIP2 = b"BZh"
+XZ = b"\xfd7zXZ\0"
 _CHUNK = 1 << 18
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY
 
@@ -41,11 +41,12 @@ def unpack_archive(tree: Tree, found: Found, destination: Destination, path: str
         if not entry.is_file:
             return False
         with Fd(entry.open()) as source, open(source.take(), "rb") as file:
-            return _unpack(file, found.name, destination, path)
+            return unpack_stream(file, found.name, destination, path)
     return False
 
 
-def _unpack(file: BinaryIO, name: str, destination: Destination, path: str) -> bool:
+def unpack_stream(file: BufferedReader, name: str, destination: Destination, path: str) -> bool:
+    """Unpack what comes, compressed or not, into the directory `path`; otherwise the same."""
     archive = TarReader(ByteSource(_chunks(file)), Limits())
     entries = iter(archive)
     try:
@@ -95,16 +96,15 @@ def _require_plain(entry: Entry) -> None:
         raise BuildError(f"{os.fsdecode(entry.path)!r} would hide files of the image")
 
 
-def _chunks(file: BinaryIO) -> Iterator[bytes]:
+def _chunks(file: BufferedReader) -> Iterator[bytes]:
     """Yield what is in a file that may be compressed in any of the usual ways."""
-    beginning = file.read(8)
-    file.seek(0)
-    if beginning.startswith(_BZIP2):
+    beginning = file.peek(8)
+    if beginning.startswith(BZIP2):
         import bz2
 
         with bz2.open(file, "rb") as stream:
             yield from iter(lambda: stream.read(_CHUNK), b"")
-    elif beginning.startswith(_XZ):
+    elif beginning.startswith(XZ):
         import lzma
 
         with lzma.open(file, "rb") as stream:

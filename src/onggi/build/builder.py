@@ -79,9 +79,12 @@ def build(
     secrets = SecretStore(options.secrets)
     secrets.require_files()
     with store.lease():
-        inputs = read_inputs(options)
+        inputs = read_inputs(options, store.workshop)
         reporter = Reporter(show or Quiet())
-        image = _build(store, options, inputs, secrets, executor, reporter)
+        try:
+            image = _build(store, options, inputs, secrets, executor, reporter)
+        finally:
+            inputs.close()
         _publish(store, image, references)
     reporter.tell(Exported(image.id, [str(reference) for reference in references]))
     return BuildResult(image, references)
@@ -111,7 +114,7 @@ def _build(
     )
     _warn(graph, options, reporter)
     cache = BuildCache(store, inputs.identity)
-    digests = ContentDigests.load(cache.path("contexts", inputs.context_id), options.context)
+    digests = ContentDigests.load(cache.path("contexts", inputs.context_id), inputs.context)
     bench = Bench(
         store=store,
         options=options,

@@ -14,8 +14,10 @@ from onggi.errors import InvalidInput
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from onggi.build.options import BuildOptions
+    from onggi.store.workshop import Workshop
 
 _LONGEST_DOCKERFILE = 4 << 20
+_REMOTE = ("http://", "https://", "git://", "ssh://", "git@", "github.com/")
 
 
 class Inputs:
@@ -23,45 +25,117 @@ class Inputs:
 
     Attributes:
         source: the Dockerfile. context: an absolute directory, empty for none. ignore: what of
-            it does not count. identity: of this Dockerfile in this context, for the cache.
+            it does not count. where: context and Dockerfile in words that the next build of them
+            has too. unpacked_in: what holds the context if it came as an archive.
     """
 
-    __slots__ = ("context", "identity", "ignore", "source")
+    __slots__ = ("context", "ignore", "source", "unpacked_in", "where")
 
-    def __init__(self, source: Source, context: str, ignore: Ignore, path: str) -> None:
+    def __init__(
+        self, source: Source, context: str, ignore: Ignore, where: tuple[str, str]
+    ) -> None:
         self.source = source
         self.context = context
         self.ignore = ignore
-        self.identity = _identity(context, path)
+        self.where = where
+        self.unpacked_in: Workshop | None = None
+
+    def close(self) -> None:
+        """Remove a context that was unpacked for this build alone."""
+        if self.unpacked_in is not None:
+            self.unpacked_in.remove(self.context)
+
+    @property
+    def identity(self) -> str:
+        """Name this Dockerfile in this context, for the cache."""
+        return _identity(*self.where)
 
     @property
     def context_id(self) -> str:
         """Name what is known of the context's files, whatever Dockerfile is used."""
-        return _identity(self.context, "")
+        return _identity(self.where[0], "")
 
 
-def read_inputs(options: BuildOptions) -> Inputs:
-    """Read a build's Dockerfile and ignore file.
+def read_inputs(options: BuildOptions, workshop: Workshop) -> Inputs:
+    """Read a build's Dockerfile and ignore file; a context that comes as an archive is unpacked.
 
     Raises: InvalidInput: the context is no directory. DockerfileError: a file is missing, too
-        large, or no text.
+        large, or no text. BuildError: the archive is damaged.
     """
     if options.context == STDIN:
-        return Inputs(_decoded("Dockerfile", options.stdin), "", Ignore(), STDIN)
+        return _from_stdin(options, workshop)
     context = _directory(options.context)
     if options.dockerfile == STDIN:
         ignore = _ignore(f"{context}/.dockerignore")
-        return Inputs(_decoded("Dockerfile", options.stdin), context, ignore, STDIN)
+        source = _decoded("Dockerfile", options.stdin.read(_LONGEST_DOCKERFILE + 1))
+        return Inputs(source, context, ignore, (context, STDIN))
     path = _dockerfile(context, options.dockerfile)
     data = _read(path, _LONGEST_DOCKERFILE)
     ignore = _ignore(f"{path}.dockerignore", f"{context}/.dockerignore")
     source = _decoded(options.dockerfile or "Dockerfile", data)
-    return Inputs(source, context, ignore, os.path.realpath(path))
+    return Inputs(source, context, ignore, (context, os.path.realpath(path)))
+
+
+def _from_stdin(options: BuildOptions, workshop: Workshop) -> Inputs:
+    """Read standard input as an archive of the context, or else as the Dockerfile alone."""
+    from onggi.build.stdin_context import Beginning, unpack_context
+
+    beginning = Beginning(options.stdin)
+    if not beginning.is_archive:
+        if options.dockerfile not in ("", STDIN):
+            raise InvalidInput(
+                "standard input is a Dockerfile already", hint="give a directory beside --file"
+            )
+        data = beginning.stream().read(_LONGEST_DOCKERFILE + 1)
+        return Inputs(_decoded("Dockerfile", data), "", Ignore(), (STDIN, ""))
+    if options.dockerfile == STDIN:
+        raise InvalidInput(
+            "standard input cannot be both the context and the Dockerfile",
+            hint="name one in the archive with --file",
+        )
+    context = workshop.new_directory()
+    unpack_context(beginning.stream(), context)
+    name = options.dockerfile or "Dockerfile"
+    source = _decoded(name, _read_inside(context, name, _LONGEST_DOCKERFILE))
+    inputs = Inputs(source, context, _ignore_inside(context, name), (STDIN, name))
+    inputs.unpacked_in = workshop
+    return inputs
+
+
+def _read_inside(context: str, name: str, limit: int) -> bytes:
+    """Read a file of an unpacked archive, whose links may want to lead out of it.
+
+    Raises: DockerfileError
+    """
+    from onggi.linux.fd import Fd
+    from onggi.linux.path import Inside
+
+    with Fd(os.open(context, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)) as root:
+        try:
+            # Without O_NONBLOCK a fifo would make us wait for ever.
+            number = Inside(root.fileno()).open(name, os.O_RDONLY | os.O_NONBLOCK)
+            with open(number, "rb") as file:
+                return _limited(file.read(limit + 1), name, limit)
+        except OSError as error:
+            raise _unreadable(name, error) from error
+
+
+def _ignore_inside(context: str, dockerfile: str) -> Ignore:
+    for name in (f"{dockerfile}.dockerignore", ".dockerignore"):
+        if os.path.lexists(f"{context}/{name}"):
+            data = _read_inside(context, name, LONGEST_FILE)
+            return read_ignore(data.decode("utf-8", "surrogateescape"), os.path.basename(name))
+    return Ignore()
 
 
 def _directory(path: str) -> str:
     if not path:
         raise InvalidInput("the build context is empty", hint="give a directory, such as .")
+    if path.startswith(_REMOTE):
+        raise InvalidInput(
+            f"a context cannot be fetched: {path!r}",
+            hint="git clone it, or: curl URL | onggi build -",
+        )
     real = os.path.realpath(path)
     if not os.path.exists(real):
         raise InvalidInput(f"path {path!r} not found", hint="the build context is a directory")
@@ -81,20 +155,25 @@ def _dockerfile(context: str, path: str) -> str:
 def _read(path: str, limit: int) -> bytes:
     try:
         with open(path, "rb") as file:
-            data = file.read(limit + 1)
-    except FileNotFoundError:
-        raise DockerfileError(
-            f"failed to read dockerfile: open {path}: no such file or directory",
-            hint="name another with --file",
-        ) from None
+            return _limited(file.read(limit + 1), path, limit)
     except OSError as error:
-        raise DockerfileError(f"failed to read dockerfile: {path}: {error.strerror}") from error
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: str, error: OSError) -> DockerfileError:
+    hint = "name another with --file" if isinstance(error, FileNotFoundError) else ""
+    reason = (error.strerror or str(error)).lower()
+    return DockerfileError(f"failed to read dockerfile: open {path}: {reason}", hint=hint)
+
+
+def _limited(data: bytes, path: str, limit: int) -> bytes:
     if len(data) > limit:
         raise DockerfileError(f"{path} has more than {limit} bytes")
     return data
 
 
 def _decoded(name: str, data: bytes) -> Source:
+    _limited(data, name, _LONGEST_DOCKERFILE)
     if not data.strip():
         raise DockerfileError("the Dockerfile cannot be empty")
     if b"\0" in data:

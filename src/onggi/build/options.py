@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import io
+
 from onggi.errors import InvalidInput, Unsupported
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from typing import BinaryIO
 
 STDIN = "-"
 _NETWORKS = ("default", "host", "none")
@@ -60,13 +63,13 @@ class BuildOptions:
     """What ``onggi build`` was told.
 
     Attributes:
-        context: a directory, or `-` for none (then standard input is the Dockerfile).
+        context: a directory, or `-` for standard input: an archive of one, or a Dockerfile alone.
         dockerfile: its path, `-` for standard input, empty for ``Dockerfile`` in the context.
         tags: names for the image, as users write them. target: a stage, empty for the last.
         build_args: by name. labels: put on the image. secrets: by id, for RUN to ask for.
         no_cache: every step is run anew. network: for RUN steps: default, host or none.
         platform: refused unless it is this machine's. pull: refused while there is no registry.
-        stdin: the bytes of standard input, where it is the Dockerfile.
+        stdin: standard input, read where `-` names it.
     """
 
     __slots__ = (
@@ -98,7 +101,7 @@ class BuildOptions:
         network: str = "default",
         platform: str = "",
         pull: bool = False,
-        stdin: bytes = b"",
+        stdin: BinaryIO | bytes = b"",
     ) -> None:
         if network not in _NETWORKS:
             raise InvalidInput(f"network {network!r} is unsupported", hint=", ".join(_NETWORKS))
@@ -117,4 +120,4 @@ class BuildOptions:
         self.network = network
         self.platform = platform
         self.pull = pull
-        self.stdin = stdin
+        self.stdin: BinaryIO = io.BytesIO(stdin) if isinstance(stdin, bytes) else stdin

@@ -22,7 +22,8 @@ COMMAND = Command(
     description="Builds an image from a Dockerfile and the files beside it. Each step is a layer "
     "on those before it; a step whose inputs are the same as last time is taken from the cache, "
     "and the output says why one was not. With SOURCE_DATE_EPOCH in the environment the "
-    "same inputs give the same image, to the digest. With `-`, standard input is the Dockerfile.",
+    "same inputs give the same image, to the digest. With `-`, standard input is the Dockerfile, "
+    "or a context as a tar archive, compressed or not.",
     sections=(
         Section(
             "Options",
@@ -94,5 +95,5 @@ def build_options(given: Given) -> BuildOptions:
         network=given.text("network") or "default",
         platform=given.text("platform") or "",
         pull=given.on("pull"),
-        stdin=sys.stdin.buffer.read() if "-" in (context, dockerfile) else b"",
+        stdin=sys.stdin.buffer,
     )
