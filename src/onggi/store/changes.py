@@ -15,6 +15,7 @@ import os
 import stat
 
 from onggi.store.merge import Stack
+from onggi.store.owners import Owners
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,11 +28,14 @@ if TYPE_CHECKING:
 ADDED, CHANGED, DELETED = "A", "C", "D"
 _UPPER = 0
 _SECOND = 1_000_000_000
+_CAPABILITY = "security.capability"
+_AS_STORED = Owners((), ())
 
 
-def changes(upper: str, lower: Sequence[str]) -> list[Change]:
+def changes(upper: str, lower: Sequence[str], owners: Owners | None = None) -> list[Change]:
     """List what `upper` adds to, changes in and deletes from the trees below, topmost first.
 
+    Args: owners: how to read the owners in `upper`, if a user namespace wrote it.
     Returns: (kind, absolute path), sorted by path.
     """
     kinds: dict[bytes, str] = {}
@@ -41,13 +45,13 @@ def changes(upper: str, lower: Sequence[str]) -> list[Change]:
             path, below = pending.pop()
             with stack.open(path, (_UPPER,)) as new, stack.open(path, below) as old:
                 if new.descriptors:
-                    kinds.update(_in_directory(new, old))
+                    kinds.update(_in_directory(new, old, owners or _AS_STORED))
                     pending += _to_visit(new, old)
     _add_parents(kinds)
     return [(kinds[path], "/" + os.fsdecode(path)) for path in sorted(kinds)]
 
 
-def _in_directory(new: View, old: View) -> Iterator[tuple[bytes, str]]:
+def _in_directory(new: View, old: View, owners: Owners) -> Iterator[tuple[bytes, str]]:
     """Compare one directory of upper with what is to be seen of it below."""
     for found in new.entries():
         before = _visible(old, found.name)
@@ -57,7 +61,7 @@ def _in_directory(new: View, old: View) -> Iterator[tuple[bytes, str]]:
                 yield path, DELETED
         elif before is None:
             yield path, ADDED
-        elif _differs(new, found, old, before):
+        elif _differs(new, found, old, before, owners):
             yield path, CHANGED
     if new.opaque:
         made = {found.name for found in new.entries()}
@@ -84,15 +88,17 @@ def _below(view: View, name: bytes) -> bytes:
     return view.path + b"/" + name if view.path else name
 
 
-def _differs(new: View, now: Found, old: View, before: Found) -> bool:
+def _differs(new: View, now: Found, old: View, before: Found, owners: Owners) -> bool:
     a, b = now.status, before.status
-    if (a.st_mode, a.st_uid, a.st_gid, a.st_rdev) != (b.st_mode, b.st_uid, b.st_gid, b.st_rdev):
+    uid, gid = owners.uid(a.st_uid), owners.gid(a.st_gid)
+    if (a.st_mode, uid, gid, a.st_rdev) != (b.st_mode, b.st_uid, b.st_gid, b.st_rdev):
         return True
     if stat.S_ISDIR(a.st_mode):
         return False
     if a.st_size != b.st_size or not _is_same_time(a.st_mtime_ns, b.st_mtime_ns):
         return True
-    return _capability(new, now) != _capability(old, before)
+    held = owners.xattr(_CAPABILITY, _capability(new, now))
+    return held != _capability(old, before)
 
 
 def _is_same_time(a: int, b: int) -> bool:
@@ -106,7 +112,7 @@ def _capability(view: View, found: Found) -> bytes:
     directory = view.descriptors[found.source]
     place = os.path.join(b"/proc/self/fd/%d" % directory, found.name)
     try:
-        return os.getxattr(place, "security.capability", follow_symlinks=False)
+        return os.getxattr(place, _CAPABILITY, follow_symlinks=False)
     except OSError as error:
         if error.errno in (errno.ENODATA, errno.ENOTSUP, errno.ENOENT):
             return b""

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from onggi.store.blobs import BlobWriter
     from onggi.store.merge import View
+    from onggi.store.owners import Owners
     from onggi.store.store import Store
 
 _GZIP_WINDOW = 31
@@ -36,22 +37,30 @@ _GZIP_LEVEL = 6
 
 
 def commit(
-    store: Store, key: str, *, move: bool, compression: str, clamp_mtime: int | None
+    store: Store,
+    key: str,
+    *,
+    move: bool,
+    compression: str,
+    clamp_mtime: int | None,
+    owners: Owners | None,
 ) -> tuple[Digest, Descriptor]:
     """Make a layer; see Snapshots.commit."""
     import hashlib
 
+    if move and owners is not None:
+        raise ValueError("a directory with owners to translate is copied, not moved")
     if compression not in ("", "gzip"):
         raise InvalidInput(f"layers cannot be compressed with {compression!r}", hint="use gzip")
     upper = store.snapshots.upper(key)
-    states_root = store.snapshots.has_other_root(key)
+    states_root = store.snapshots.has_other_root(key, owners)
     if move:
         settle(upper, clamp_mtime)
     plain = hashlib.sha256()
     half_made = store.workshop.new_directory(0o755)
     try:
         with store.blobs.writer() as writer:
-            chunks = layer_archive(upper, clamp_mtime=clamp_mtime, root=states_root)
+            chunks = layer_archive(upper, clamp_mtime=clamp_mtime, root=states_root, owners=owners)
             stored = _stored(_seen(chunks, plain.update), writer, compression)
             if move:
                 for _ in stored:

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 
     from onggi.oci.descriptor import Descriptor
     from onggi.store.changes import Change
+    from onggi.store.owners import Owners
     from onggi.store.store import Store
 
 _FILE = "snapshot"
@@ -208,15 +209,16 @@ class Snapshots:
         notes = [self._store.layers.notes(each) for each in diff_ids]
         return self._trees(diff_ids, self._repair(diff_ids, notes))
 
-    def changes(self, key: str) -> list[Change]:
+    def changes(self, key: str, owners: Owners | None = None) -> list[Change]:
         """Return how the snapshot differs from its layers: (kind, path), sorted by path.
 
+        Args: owners: how to read the owners in it, if it was used in a user namespace.
         Raises: SnapshotNotFound
         """
         from onggi.store.changes import changes
 
         upper, *lower = self.stack(key)
-        return changes(upper, lower)
+        return changes(upper, lower, owners)
 
     def usage(self, key: str) -> int:
         """Return the bytes of the files that the snapshot's user has written.
@@ -235,6 +237,7 @@ class Snapshots:
         move: bool = False,
         compression: str = "",
         clamp_mtime: int | None = None,
+        owners: Owners | None = None,
     ) -> tuple[Digest, Descriptor]:
         """Make a layer of what was written: a blob, and the same unpacked.
 
@@ -246,13 +249,22 @@ class Snapshots:
             move: whether it ends with this.
             compression: of the blob: "" or "gzip".
             clamp_mtime: no file shall be younger, in seconds since 1970 (SOURCE_DATE_EPOCH).
+            owners: how to read the owners in it, if it was used in a user namespace; it is copied
+                then, not moved.
 
         Returns: the layer's diff ID and its blob's descriptor.
         Raises: SnapshotNotFound; InvalidInput: something in it does not fit in an archive.
         """
         from onggi.store.commit import commit
 
-        return commit(self._store, key, move=move, compression=compression, clamp_mtime=clamp_mtime)
+        return commit(
+            self._store,
+            key,
+            move=move,
+            compression=compression,
+            clamp_mtime=clamp_mtime,
+            owners=owners,
+        )
 
     def remove(self, key: str) -> None:
         """Remove the snapshot, which must not be mounted; a container's record stays.
@@ -291,14 +303,18 @@ class Snapshots:
         if not snapshot.volatile:
             sync_directory(half_made)
 
-    def has_other_root(self, key: str) -> bool:
+    def has_other_root(self, key: str, owners: Owners | None = None) -> bool:
         """Tell whether the root directory's mode or owner is not what the layers say.
 
+        Args: owners: how to read its owner, if it was used in a user namespace.
         Raises: SnapshotNotFound
         """
         chain = self.load(key).chain
         notes = [self._store.layers.notes(diff_id) for diff_id in chain]
-        return _mode_and_owner(self.upper(key)) != self._stated_root(chain, notes)
+        mode, uid, gid = _mode_and_owner(self.upper(key))
+        if owners is not None:
+            uid, gid = owners.uid(uid), owners.gid(gid)
+        return (mode, uid, gid) != self._stated_root(chain, notes)
 
     def _stated_root(
         self, chain: Sequence[Digest], notes: Sequence[frozenset[str]]

@@ -30,11 +30,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from onggi.store.merge import Found, View
+    from onggi.store.owners import Owners
 
     Records = list[tuple[bytes, bytes]]
 
 _WHITEOUT = b".wh."
 _OPAQUE_MARK = b".wh..wh..opq"
+_TOPMOST = 0  # the number of the tree that somebody may have written in a user namespace
 _CHUNK = 1 << 20
 _FLUSH_AT = 1 << 18
 _NAME_BYTES = 100
@@ -52,7 +54,11 @@ _KINDS = {
 
 
 def layer_archive(
-    upper: str, *, clamp_mtime: int | None = None, root: bool = False
+    upper: str,
+    *,
+    clamp_mtime: int | None = None,
+    root: bool = False,
+    owners: Owners | None = None,
 ) -> Iterator[bytes]:
     """Yield the archive of a layer, given as an overlay upper directory.
 
@@ -64,36 +70,47 @@ def layer_archive(
         upper: the directory.
         clamp_mtime: no file shall be younger, in seconds since 1970.
         root: whether to state the attributes of the root directory too.
+        owners: how to read the owners in it, if a user namespace wrote it.
 
     Raises: InvalidInput: something in it cannot be in a layer; it is named.
     """
     with Stack([upper]) as stack:
-        yield from _Writer(stack, clamp_mtime, root=root, whiteouts=True).archive()
+        yield from _Writer(stack, clamp_mtime, root=root, whiteouts=True, owners=owners).archive()
 
 
-def tree_archive(paths: Sequence[str], *, clamp_mtime: int | None = None) -> Iterator[bytes]:
+def tree_archive(
+    paths: Sequence[str], *, clamp_mtime: int | None = None, owners: Owners | None = None
+) -> Iterator[bytes]:
     """Yield an archive of the tree that these directories make as overlayfs would stack them.
 
     Args:
         paths: the directories, the topmost first.
         clamp_mtime: no file shall be younger, in seconds since 1970.
+        owners: how to read the owners in the topmost, if a user namespace wrote it.
     """
     with Stack(paths) as stack:
-        yield from _Writer(stack, clamp_mtime, root=True, whiteouts=False).archive()
+        yield from _Writer(stack, clamp_mtime, root=True, whiteouts=False, owners=owners).archive()
 
 
 class _Writer:
     """One archive in the making."""
 
-    __slots__ = ("_clamp_ns", "_links", "_root", "_stack", "_whiteouts")
+    __slots__ = ("_clamp_ns", "_links", "_owners", "_root", "_stack", "_whiteouts")
 
     def __init__(
-        self, stack: Stack, clamp_mtime: int | None, *, root: bool, whiteouts: bool
+        self,
+        stack: Stack,
+        clamp_mtime: int | None,
+        *,
+        root: bool,
+        whiteouts: bool,
+        owners: Owners | None,
     ) -> None:
         self._stack = stack
         self._clamp_ns = None if clamp_mtime is None else clamp_mtime * 1_000_000_000
         self._root = root
         self._whiteouts = whiteouts
+        self._owners = owners
         self._links: dict[tuple[int, int], bytes] = {}
 
     def archive(self) -> Iterator[bytes]:
@@ -124,7 +141,9 @@ class _Writer:
             return b""
         status = os.fstat(view.fd)
         path = view.path + b"/" if view.path else b"./"
-        return self._header(path, status, self._xattrs(view.fd, view.path))
+        tree = next(iter(view.descriptors))
+        xattrs = self._xattrs(view.fd, view.path, tree)
+        return self._header(path, status, xattrs, tree=tree)
 
     def _hidings(self, view: View, hidden: list[bytes]) -> bytes:
         """Write what a directory hides: all that lower layers have in it, and single names."""
@@ -141,7 +160,8 @@ class _Writer:
             )
         first = self._first_link(path, found.status)
         if first is not None:
-            yield self._header(path, found.status, [], kind=header.HARD_LINK, link=first)
+            kind = header.HARD_LINK
+            yield self._header(path, found.status, [], tree=found.source, kind=kind, link=first)
         elif stat.S_ISREG(found.status.st_mode):
             yield from self._file(view, found, path)
         elif not stat.S_ISSOCK(found.status.st_mode):
@@ -169,7 +189,8 @@ class _Writer:
             status = os.fstat(fd)
             if not stat.S_ISREG(status.st_mode):
                 raise _changed(path)
-            yield self._header(path, status, self._xattrs(fd, path))
+            xattrs = self._xattrs(fd, path, found.source)
+            yield self._header(path, status, xattrs, tree=found.source)
             yield from _contents(fd, status.st_size)
         finally:
             os.close(fd)
@@ -178,23 +199,29 @@ class _Writer:
         directory = view.descriptors[found.source]
         place = os.path.join(b"/proc/self/fd/%d" % directory, found.name)
         try:
-            xattrs = self._xattrs(place, path)
+            xattrs = self._xattrs(place, path, found.source)
             link = b""
             if stat.S_ISLNK(found.status.st_mode):
                 link = os.readlink(found.name, dir_fd=directory)
         except FileNotFoundError:
             return b""
-        return self._header(path, found.status, xattrs, link=link)
+        return self._header(path, found.status, xattrs, tree=found.source, link=link)
 
-    def _xattrs(self, place: int | bytes, path: bytes) -> Records:
+    def _xattrs(self, place: int | bytes, path: bytes, tree: int) -> Records:
         if self._whiteouts and not set(_ELSEWHERE).isdisjoint(overlay_xattrs(place)):
             raise InvalidInput(
                 f"{quoted(path)} has its contents in another layer",
                 hint="it was written on an overlay mounted with redirect_dir or metacopy",
             )
-        return [
-            (pax.XATTR + os.fsencode(name), value) for name, value in carried_xattrs(place).items()
-        ]
+        carried = carried_xattrs(place)
+        if self._owners is not None and tree == _TOPMOST:
+            carried = self._owners.xattrs(carried)
+        return [(pax.XATTR + os.fsencode(name), value) for name, value in carried.items()]
+
+    def _owner(self, status: os.stat_result, tree: int) -> tuple[int, int]:
+        if self._owners is None or tree != _TOPMOST:
+            return status.st_uid, status.st_gid
+        return self._owners.uid(status.st_uid), self._owners.gid(status.st_gid)
 
     def _header(
         self,
@@ -202,6 +229,7 @@ class _Writer:
         status: os.stat_result,
         xattrs: Records,
         *,
+        tree: int,
         kind: bytes = b"",
         link: bytes = b"",
     ) -> bytes:
@@ -213,7 +241,7 @@ class _Writer:
             path,
             kind,
             mode=stat.S_IMODE(status.st_mode),
-            owner=(status.st_uid, status.st_gid),
+            owner=self._owner(status, tree),
             size=status.st_size if kind == header.REGULAR else 0,
             mtime_ns=mtime_ns,
             link=link,
