@@ -34,7 +34,7 @@ def commit(
     store = container.store
     with store.lease():
         config = changed(_base(container), changes)
-        diff_id, descriptor = store.snapshots.commit(container.id)
+        diff_id, descriptor = store.snapshots.commit(container.id, owners=container.owners())
         layer = Layer(descriptor, diff_id)
         image = _made(container, config, layer, _history(container, message, author))
         store.references.set(name, put_image(store, image))

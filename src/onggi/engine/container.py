@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from onggi.oci.mount import Mount
     from onggi.resources.measure import Usage
     from onggi.runtime.state import State
+    from onggi.store.owners import Owners
     from onggi.store.store import Store
 
 SIGKILL = 9
@@ -107,6 +108,10 @@ class Container:
         """Return what the runtime is asked for to start it."""
         options, config = self.record["options"], self.record["config"]
         path, flags = self._engine.filter_file(self.record)
+        if options["userns"] != "host":
+            from onggi.engine import ids
+
+            ids.remember(self._store)
         watch = Watch(
             directory=self.directory,
             run_directory=creation.run_directory(self._store, self.id),
@@ -269,13 +274,25 @@ class Container:
 
     def changes(self) -> list[tuple[str, str]]:
         """Tell how its files differ from its image's: ("A", "C" or "D", path), by path."""
-        return self._store.snapshots.changes(self.id)
+        return self._store.snapshots.changes(self.id, self.owners())
 
     def export(self, file: BinaryIO) -> None:
         """Write its whole file system as a tar archive."""
         from onggi.store.tar_write import tree_archive
 
-        file.writelines(tree_archive(self._store.snapshots.stack(self.id)))
+        trees = self._store.snapshots.stack(self.id)
+        file.writelines(tree_archive(trees, owners=self.owners()))
+
+    def owners(self) -> Owners | None:
+        """Return how the owners of what it wrote are to be read, if it has its own users."""
+        linux = self.record["config"]["linux"]
+        if "uidMappings" not in linux:
+            return None
+        from onggi.runtime.plan.container import user_map
+        from onggi.store.owners import Owners
+
+        mapping = user_map(linux)
+        return Owners(mapping.uids, mapping.gids)
 
     def commit(
         self,

@@ -15,6 +15,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from onggi.engine.ids import Choice
     from onggi.engine.options import ContainerOptions
     from onggi.image.images import Image
     from onggi.oci.mount import Mount
@@ -40,8 +41,9 @@ def create(store: Store, options: ContainerOptions, host: Host) -> tuple[str, in
     identifier = os.urandom(32).hex()
     lock_fd = rundir.lock(run_directory(store, identifier))
     try:
-        record = _prepare(store, options, image, identifier, host)
-        _record(store, options, identifier, record)
+        with _ids(store, options) as first_ids:
+            record = _prepare(store, options, image, identifier, host, first_ids)
+            _record(store, options, identifier, record)
     except BaseException:
         _discard(store, identifier)
         release(store, identifier, lock_fd)
@@ -61,7 +63,10 @@ def describe(
     identifier = os.urandom(32).hex()
     directory = f"{store.root}/explained/{identifier}"
     trees = store.snapshots.lower_stack(image.diff_ids)
-    record = _compose(store, options, image, identifier, directory, trees, host, make=False)
+    with _ids(store, options) as first_ids:
+        record = _compose(
+            store, options, image, identifier, directory, trees, host, first_ids, make=False
+        )
     record.update(id=identifier, directory=directory, files=_contents(options, identifier))
     sources = [mount["Source"] for mount in record["mounts"]]
     record["directories"] = [source for source in sources if not os.path.exists(source)]
@@ -122,8 +127,32 @@ def _let_everybody_read(tree: str) -> None:
             os.chmod(f"{directory}/{name}", 0o644)
 
 
+class _NoIds:
+    """What stands for a choice of IDs where the host's are used."""
+
+    def __enter__(self) -> tuple[int, int]:
+        return 0, 0
+
+    def __exit__(self, *error: object) -> None:
+        pass
+
+
+def _ids(store: Store, options: ContainerOptions) -> Choice | _NoIds:
+    """Return what chooses the host's IDs of a user namespace, and holds them in a `with` block."""
+    if options.userns != "auto":
+        return _NoIds()
+    from onggi.engine.ids import Choice
+
+    return Choice(store)
+
+
 def _prepare(
-    store: Store, options: ContainerOptions, image: Image, identifier: str, host: Host
+    store: Store,
+    options: ContainerOptions,
+    image: Image,
+    identifier: str,
+    host: Host,
+    first_ids: tuple[int, int],
 ) -> dict[str, Any]:
     store.snapshots.prepare(identifier, image.diff_ids, durable=not options.remove)
     directory = store.containers.path(identifier)
@@ -132,7 +161,7 @@ def _prepare(
             os.fchmod(file.fileno(), 0o644)  # whatever the caller's umask is
             file.write(text)
     trees = store.snapshots.stack(identifier)
-    return _compose(store, options, image, identifier, directory, trees, host, make=True)
+    return _compose(store, options, image, identifier, directory, trees, host, first_ids, make=True)
 
 
 def _compose(
@@ -143,6 +172,7 @@ def _compose(
     directory: str,
     trees: list[str],
     host: Host,
+    first_ids: tuple[int, int],
     *,
     make: bool,
 ) -> dict[str, Any]:
@@ -158,6 +188,7 @@ def _compose(
         files={inside: f"{directory}/{name}" for inside, name in _FILES.items()},
         request=granted,
         resources=resources,
+        first_ids=first_ids,
     )
     return {
         "image": options.image,

@@ -24,16 +24,22 @@ if TYPE_CHECKING:
 NETWORKS = ("none", "host")
 USERNS = ("host", "auto")
 
-# A user namespace's place on the host: 65,536 IDs at a place of its own above all that people use.
-MAPPED_IDS = 65536
-_FIRST_MAPPED = 1 << 30
-_MAPPED_RANGES = 8192
+MAPPED_IDS = 65536  # of a user namespace: all that a 16-bit system knows, `nobody` among them
 
 
 class Parts:
     """What a configuration is made of, each looked up or parsed already."""
 
-    __slots__ = ("accounts", "files", "identifier", "image", "mounts", "request", "resources")
+    __slots__ = (
+        "accounts",
+        "files",
+        "first_ids",
+        "identifier",
+        "image",
+        "mounts",
+        "request",
+        "resources",
+    )
 
     def __init__(
         self,
@@ -45,6 +51,7 @@ class Parts:
         files: dict[str, str],
         request: Request,
         resources: dict[str, Any],
+        first_ids: tuple[int, int] = (0, 0),
     ) -> None:
         self.identifier = identifier
         self.image = image
@@ -53,6 +60,7 @@ class Parts:
         self.files = files  # path inside -> file on the host: hosts, hostname, resolv.conf
         self.request = request  # what is asked for beside the cgroups: ulimits, shm size, …
         self.resources = resources  # runtime-spec linux.resources
+        self.first_ids = first_ids  # the host's user and group that a user namespace begins with
 
 
 def build(options: ContainerOptions, parts: Parts, *, root: str) -> dict[str, Any]:
@@ -68,7 +76,7 @@ def build(options: ContainerOptions, parts: Parts, *, root: str) -> dict[str, An
     linux = spec.linux(namespaces=namespaces, privileged=options.privileged)
     _add_resources(linux, options, parts)
     if options.userns == "auto":
-        _add_user_namespace(linux, parts.identifier)
+        _add_user_namespace(linux, parts.first_ids)
     config = {
         "ociVersion": spec.OCI_VERSION,
         "root": {"path": root, "readonly": options.read_only},
@@ -219,9 +227,7 @@ def _add_resources(linux: dict[str, Any], options: ContainerOptions, parts: Part
     linux["cgroupsPath"] = f"{parent.rstrip('/')}/{parts.identifier}"
 
 
-def _add_user_namespace(linux: dict[str, Any], identifier: str) -> None:
-    place = _FIRST_MAPPED + int(identifier[:8], 16) % _MAPPED_RANGES * MAPPED_IDS
-    mapping = [{"containerID": 0, "hostID": place, "size": MAPPED_IDS}]
+def _add_user_namespace(linux: dict[str, Any], first_ids: tuple[int, int]) -> None:
     linux["namespaces"] = [{"type": "user"}, *linux["namespaces"]]
-    linux["uidMappings"] = mapping
-    linux["gidMappings"] = list(mapping)
+    for key, first in zip(("uidMappings", "gidMappings"), first_ids, strict=True):
+        linux[key] = [{"containerID": 0, "hostID": first, "size": MAPPED_IDS}]

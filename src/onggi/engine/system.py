@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from onggi.engine import host_facts
+from onggi.engine import host_facts, ids
 from onggi.errors import Conflict, InvalidInput
 from onggi.linux import cgroup
 from onggi.resources import layout
@@ -67,6 +67,7 @@ class System:
         _require_store(store.root)
         for container in self._engine.containers.list(all=True):
             container.remove(force=True, volumes=True)
+        ids.forget(store)
         self._engine.close()
         _remove_runs(store.run)
         _remove_parents()

@@ -4,7 +4,8 @@ flock(2) locks belong to the open file: two threads that each open the file excl
 a forked child shares its parent's lock until both have closed it.
 
 Order, for whoever takes several: `collect`, then a layer's, then `names`, then a container's or
-`index`. Nothing waits for a lock to the left of one it holds.
+`index`; before them all the one that chooses IDs (engine/ids.py). Nothing waits for a lock to the
+left of one it holds.
 
 Source: flock(2).
 """
