@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
     from onggi.build.executor import Executor
     from onggi.build.options import BuildOptions
+    from onggi.build.output import Output
     from onggi.build.stages import Graph
     from onggi.build.state import StageState
     from onggi.oci.digest import Digest
@@ -85,8 +86,10 @@ def build(
             image = _build(store, options, inputs, secrets, executor, reporter)
         finally:
             inputs.close()
-        _publish(store, image, references)
-    reporter.tell(Exported(image.id, [str(reference) for reference in references]))
+        references = _deliver(store, image, references, options.outputs)
+    names = [str(reference) for reference in references]
+    places = [output.path for output in options.outputs if output.path]
+    reporter.tell(Exported(image.id, names, places))
     return BuildResult(image, references)
 
 
@@ -140,6 +143,9 @@ def _build(
 def _warn(graph: Graph, options: BuildOptions, reporter: Reporter) -> None:
     for text in graph.warnings:
         reporter.tell(Warned(text))
+    for name in sorted(options.no_cache_stages):
+        if graph.find(name) is None:
+            reporter.tell(Warned(f"--no-cache-filter: there is no stage {name}"))
     unused = sorted(set(options.build_args) - graph.used_arguments() - OWN_NAMES)
     if unused:
         reporter.tell(Warned(f"one or more build args were not consumed: {', '.join(unused)}"))
@@ -169,7 +175,10 @@ def _assemble(state: StageState, bench: Bench) -> Image:
             "created": created,
         }
     )
-    return assemble(config, state.layers)
+    image = assemble(config, state.layers)
+    if not bench.options.annotations:
+        return image
+    return Image(image.manifest.with_annotations(bench.options.annotations), config)
 
 
 def _dated(state: StageState, bench: Bench) -> tuple[list[History], str]:
@@ -194,6 +203,21 @@ def _first_time(state: StageState, bench: Bench) -> str:
     if bench.epoch is not None:
         return rfc3339(bench.epoch)
     return state.base.created or rfc3339(int(time.time()))
+
+
+def _deliver(
+    store: Store, image: Image, references: tuple[Reference, ...], outputs: tuple[Output, ...]
+) -> tuple[Reference, ...]:
+    """Let the result go where it was asked for; return the names that the image has got."""
+    named = tuple(parse_tag(name) for each in outputs for name in each.name.split(",") if name)
+    references = tuple(dict.fromkeys((*references, *named)))
+    if not outputs or any(output.is_stored for output in outputs):
+        _publish(store, image, references)
+    elif any(output.is_archive for output in outputs):
+        put_image(store, image)  # not named, so it goes with the lease
+    for output in outputs:
+        output.write(store, image, references)
+    return references
 
 
 def _publish(store: Store, image: Image, references: tuple[Reference, ...]) -> None:

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import BinaryIO
 
+    from onggi.build.output import Output
+
 STDIN = "-"
 _NETWORKS = ("default", "host", "none")
 
@@ -59,6 +61,28 @@ class Secret:
         return cls(said["id"], file=file, env=env)
 
 
+def parse_host(text: str) -> tuple[str, str]:
+    """Read ``--add-host NAME:ADDRESS``, or with ``=``; return both.
+
+    RUN steps have the host's own network, so `host-gateway` is the loopback.
+
+    Raises: InvalidInput
+    """
+    import ipaddress
+
+    name, mark, address = text.partition("=" if "=" in text else ":")
+    address = address.strip("[]")
+    if address == "host-gateway":
+        address = "127.0.0.1"
+    try:
+        ipaddress.ip_address(address)
+    except ValueError:
+        mark = ""
+    if not mark or not name or any(letter.isspace() for letter in name):
+        raise InvalidInput(f"bad format for add-host: {text!r}", hint="expected NAME:ADDRESS")
+    return name, address
+
+
 class BuildOptions:
     """What ``onggi build`` was told.
 
@@ -69,16 +93,24 @@ class BuildOptions:
         build_args: by name. labels: put on the image. secrets: by id, for RUN to ask for.
         no_cache: every step is run anew. network: for RUN steps: default, host or none.
         platform: refused unless it is this machine's. pull: refused while there is no registry.
-        stdin: standard input, read where `-` names it.
+        stdin: standard input, read where `-` names it. outputs: where the result goes, into the
+            store if nowhere else. no_cache_stages: those that are run anew. annotations: put on
+            the manifest. hosts: (name, address) of hosts that RUN steps know beside others.
+            limits: what RUN steps may use, as ContainerOptions has them.
     """
 
     __slots__ = (
+        "annotations",
         "build_args",
         "context",
         "dockerfile",
+        "hosts",
         "labels",
+        "limits",
         "network",
         "no_cache",
+        "no_cache_stages",
+        "outputs",
         "platform",
         "pull",
         "secrets",
@@ -102,6 +134,11 @@ class BuildOptions:
         platform: str = "",
         pull: bool = False,
         stdin: BinaryIO | bytes = b"",
+        outputs: Sequence[Output] = (),
+        no_cache_stages: Sequence[str] = (),
+        annotations: Mapping[str, str] | None = None,
+        hosts: Sequence[tuple[str, str]] = (),
+        limits: Mapping[str, object] | None = None,
     ) -> None:
         if network not in _NETWORKS:
             raise InvalidInput(f"network {network!r} is unsupported", hint=", ".join(_NETWORKS))
@@ -120,4 +157,9 @@ class BuildOptions:
         self.network = network
         self.platform = platform
         self.pull = pull
+        self.outputs = tuple(outputs)
+        self.no_cache_stages = frozenset(name.lower() for name in no_cache_stages)
+        self.annotations = dict(annotations or {})
+        self.hosts = tuple(hosts)
+        self.limits = dict(limits or {})
         self.stdin: BinaryIO = io.BytesIO(stdin) if isinstance(stdin, bytes) else stdin

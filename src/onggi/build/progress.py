@@ -111,18 +111,20 @@ class Warned(Event):
 
 
 class Exported(Event):
-    """The image is in the store, under these names."""
+    """The image is made and delivered: its names, and the places outside the store it went to."""
 
-    __slots__ = ("image_id", "names")
+    __slots__ = ("image_id", "names", "places")
 
-    def __init__(self, image_id: str, names: list[str]) -> None:
+    def __init__(self, image_id: str, names: list[str], places: list[str] | None = None) -> None:
         super().__init__()
         self.image_id = image_id
         self.names = names
+        self.places = places or []
 
     def lines(self) -> list[str]:
         """Say it to people."""
-        return [f"image {self.image_id}", *(f"named {name}" for name in self.names)]
+        names = [f"named {name}" for name in self.names]
+        return [f"image {self.image_id}", *names, *(f"written to {path}" for path in self.places)]
 
 
 def make_renderer(kind: str, file: TextIO) -> Renderer:

@@ -96,6 +96,7 @@ class RunStep:
                 "network": self._network(),
                 "user": state.user,
                 "working directory": state.working_dir,
+                **self._hosts_setting(),
             },
             files=self._files(),
         )
@@ -114,6 +115,11 @@ class RunStep:
                 else:
                     files.update(Selection(self._bench, stack, [mount.source]).files())
         return files
+
+    def _hosts_setting(self) -> dict[str, object]:
+        """What of --add-host counts; nothing where there is none, as in older caches."""
+        hosts = self._bench.options.hosts
+        return {"extra hosts": [list(host) for host in hosts]} if hosts else {}
 
     def _network(self) -> str:
         """Return `host` or `none`: there is no network between the two yet."""

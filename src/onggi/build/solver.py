@@ -171,7 +171,7 @@ class _StageSolver:
         inputs = step.inputs()
         key = inputs.key()
         slot = f"{self._stage.name} {self._at}"
-        found = None if bench.options.no_cache else bench.cache.find(key)
+        found = None if self._no_cache() else bench.cache.find(key)
         if found is not None:
             bench.cache.took(slot, key)
             bench.reporter.tell(StepCached(number))
@@ -183,10 +183,18 @@ class _StageSolver:
         bench.reporter.tell(StepDone(number))
         return result
 
+    def _no_cache(self) -> str:
+        """Name the option that wants this stage's steps run anew, empty if there is none."""
+        options = self._bench.options
+        if options.no_cache:
+            return "--no-cache"
+        names = {self._stage.name, str(self._stage.index)}
+        return "" if options.no_cache_stages.isdisjoint(names) else "--no-cache-filter"
+
     def _why(self, slot: str, inputs: StepInputs) -> str:
         cache = self._bench.cache
-        if self._bench.options.no_cache:
-            return "--no-cache"
+        if reason := self._no_cache():
+            return reason
         return explain(cache.before(slot), inputs, was_made=cache.was_made(inputs.key()))
 
     def _make(self, step: Step, number: int) -> StepResult:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 
 from onggi.build.errors import BuildError
-from onggi.build.options import BuildOptions, Secret
+from onggi.build.options import BuildOptions, Secret, parse_host
+from onggi.build.output import Output
 from onggi.build.progress import make_renderer
-from onggi.cli import pairs
-from onggi.cli.options import Command, Given, Section, Switch, Text, Texts
+from onggi.cli import pairs, tarballs
+from onggi.cli.options import Command, Given, Section, Switch, Text, Texts, UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,21 +29,68 @@ COMMAND = Command(
     sections=(
         Section(
             "Options",
+            Texts("add-host", "", "NAME:ADDRESS", "Let RUN steps know one more host"),
+            Texts("annotation", "", "NAME=VALUE", "Attach an annotation to the image's manifest"),
             Texts("build-arg", "", "NAME[=VALUE]", "Set an ARG; a NAME alone is copied from here"),
             Text("file", "f", "FILE", "The Dockerfile; PATH/Dockerfile when not given"),
             Text("iidfile", "", "FILE", "Write the image's ID to a file"),
             Texts("label", "", "NAME[=VALUE]", "Attach a label to the image"),
+            Text("metadata-file", "", "FILE", "Write what was built to a file, as JSON"),
             Text("network", "", "MODE", 'Network of RUN steps: "default", "host" or "none"'),
             Switch("no-cache", "", "Run every step anew"),
+            Texts("no-cache-filter", "", "STAGE,...", "Run every step of these stages anew"),
+            Texts(
+                "output",
+                "o",
+                "DESTINATION",
+                "Put it elsewhere: DIR, - (a tar), or type=local|tar|oci|docker, with dest=PATH",
+            ),
             Text("platform", "", "OS/ARCH", "Refuse to build for another machine than this"),
             Text("progress", "", "STYLE", "Show it as auto, plain, tty, quiet or rawjson", "auto"),
-            Switch("pull", "", "Look for newer base images"),
+            Switch("pull", "", "Look for newer base images; refused, as none can be pulled yet"),
             Switch("quiet", "q", "Print the image's ID and nothing else"),
             Texts("secret", "", "id=NAME,src=FILE", "Lend a file or env=VARIABLE to RUN steps"),
             Texts("tag", "t", "NAME[:TAG]", "Name the image"),
             Text("target", "", "STAGE", "Stop after this stage"),
         ),
+        Section(
+            "What each RUN step may use",
+            Text("cpu-period", "", "MICROSECONDS", "The period that --cpu-quota is for"),
+            Text("cpu-quota", "", "MICROSECONDS", "Processor time in each period"),
+            Text("cpu-shares", "c", "WEIGHT", "Its share when processors are short"),
+            Text("cpuset-cpus", "", "LIST", "Run on these processors only, as in 0-3 or 0,2"),
+            Text("cpuset-mems", "", "LIST", "Use memory of these NUMA nodes only"),
+            Text("memory", "m", "BYTES", "Most memory; beyond it the kernel kills (512m, 2g)"),
+            Text("memory-swap", "", "BYTES", "Most memory and swap together"),
+            Text("shm-size", "", "BYTES", "Size of /dev/shm, 64m when not given"),
+            Texts("ulimit", "", "NAME=SOFT[:HARD]", "Set a resource limit, as in nofile=1024"),
+        ),
+        Section(
+            "Accepted because Docker has them, and without effect",
+            Switch("compress", "", "The context is never sent anywhere"),
+            Switch("force-rm", "", "What a failed step has made is always removed"),
+            Switch("load", "", "The image always goes into the store, unless --output is given"),
+            Switch("rm", "", "A step's container is always removed", on=True),
+            Text("provenance", "", "false", "No attestations are made"),
+            Text("sbom", "", "false", "The same"),
+        ),
     ),
+    refused={
+        "allow": "RUN steps stay confined",
+        "attest": "no attestations are made",
+        "build-context": "use COPY --from=IMAGE, or a directory inside the context",
+        "builder": "there is one builder, and it needs no name",
+        "cache-from": "the cache lies in the store and is used by itself; leave it out",
+        "cache-to": "the cache lies in the store and is kept by itself; leave it out",
+        "call": "there is no check without a build; leave it out",
+        "cgroup-parent": "limit each step with --memory, --cpu-quota and the like",
+        "check": "there is no check without a build; leave it out",
+        "isolation": "there is one kind, containers",
+        "push": "images cannot be pushed yet; build, then skopeo copy oci:STORE:NAME docker://…",
+        "security-opt": "RUN steps stay confined",
+        "squash": "use a last stage FROM scratch with COPY --from=STAGE / /",
+        "ssh": "pass a key as --secret id=NAME,src=FILE",
+    },
     examples=(
         ("onggi build -t guestbook examples/guestbook", "build and name"),
         (
@@ -52,18 +101,46 @@ COMMAND = Command(
 )
 
 
+# Options whose values go to the engine as they were written, under the same names.
+LIMITS = tuple(option.name for option in COMMAND.sections[1].options)
+
+
 def execute(given: Given, invocation: Invocation) -> int:
     """Build the image, and print or write its ID."""
-    options = build_options(given)
+    _refuse_attestations(given)
     style = "quiet" if given.on("quiet") else given.text("progress") or "auto"
-    identity = _build(options, make_renderer(style, sys.stderr), invocation)
-    path = given.text("iidfile")
-    if path:
-        with open(path, "w", encoding="ascii") as file:
-            file.write(identity)
-    if style == "quiet":
+    with contextlib.ExitStack() as files:
+        options = build_options(given)
+        for output in options.outputs:
+            if output.is_archive:
+                output.file = files.enter_context(tarballs.written(output.path or None))
+        identity = _build(options, make_renderer(style, sys.stderr), invocation)
+    for option, text in (("iidfile", identity), ("metadata-file", "")):
+        if path := given.text(option):
+            with open(path, "w", encoding="utf-8") as file:
+                file.write(text or _metadata(invocation, identity, options))
+    if style == "quiet" and not any(each.is_archive and not each.path for each in options.outputs):
         print(identity)
     return 0
+
+
+def _refuse_attestations(given: Given) -> None:
+    for option in ("provenance", "sbom"):
+        if (given.text(option) or "false") != "false":
+            raise UsageError(f"--{option} makes attestations, which are not supported")
+
+
+def _metadata(invocation: Invocation, identity: str, options: BuildOptions) -> str:
+    """Say what was built, with Docker's keys; of the manifest only if the store has it."""
+    from onggi.oci.jsontext import dumps
+
+    known: dict[str, object] = {"containerimage.config.digest": identity}
+    if not options.outputs or any(output.is_stored for output in options.outputs):
+        image = invocation.engine.images.get(identity).inspect()
+        known["containerimage.descriptor"] = image["Descriptor"]
+        known["containerimage.digest"] = image["Descriptor"]["digest"]
+        known["image.name"] = ",".join(options.tags)
+    return f"{dumps(known)}\n"
 
 
 def _build(options: BuildOptions, progress: Renderer, invocation: Invocation) -> str:
@@ -96,4 +173,16 @@ def build_options(given: Given) -> BuildOptions:
         platform=given.text("platform") or "",
         pull=given.on("pull"),
         stdin=sys.stdin.buffer,
+        outputs=[Output.parse(raw) for raw in given.texts("output")],
+        no_cache_stages=[
+            name for raw in given.texts("no-cache-filter") for name in raw.split(",") if name
+        ],
+        annotations=pairs.manifest_annotations(given.texts("annotation")),
+        hosts=[parse_host(raw) for raw in given.texts("add-host")],
+        limits=_limits(given),
     )
+
+
+def _limits(given: Given) -> dict[str, object]:
+    wanted = {name: given.words.get(name) or given.lists.get(name) for name in LIMITS}
+    return {name: value for name, value in wanted.items() if value}

@@ -21,7 +21,7 @@ from onggi.errors import InvalidInput
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
 _TRUE = ("1", "t", "T", "true", "TRUE", "True")
 _FALSE = ("0", "f", "F", "false", "FALSE", "False")
@@ -140,7 +140,8 @@ class Command:
     """A command's whole declaration.
 
     `arguments` is the usage line's tail; `least` and `most` bound how many there are (`most` of
-    None: no bound). `failure` is the exit code of a refusal that is not about the words.
+    None: no bound). `failure` is the exit code of a refusal that is not about the words. `refused`
+    are long options that people know and that are not here, each with what to do instead.
     """
 
     __slots__ = (
@@ -151,6 +152,7 @@ class Command:
         "interspersed",
         "least",
         "most",
+        "refused",
         "sections",
     )
 
@@ -165,6 +167,7 @@ class Command:
         examples: Sequence[tuple[str, str]] = (),
         interspersed: bool = True,
         failure: int = 1,
+        refused: Mapping[str, str] | None = None,
     ) -> None:
         self.arguments = arguments
         self.description = description
@@ -173,6 +176,7 @@ class Command:
         self.interspersed = interspersed
         self.least = least
         self.most = most
+        self.refused = refused or {}
         self.sections = sections
 
     def options(self) -> list[Option]:
@@ -305,6 +309,8 @@ class _Reader:
             raise bad_value(option.spelled, raw, str(why)) from None
 
     def _unknown(self, message: str, name: str = "") -> UsageError:
+        if name in self.command.refused:
+            return UsageError(f"unsupported flag: --{name}", hint=self.command.refused[name])
         near = nearest(name, self.long) if name else ""
         see = f"see '{self.spelled} --help'"
         return UsageError(message, hint=f"did you mean --{near}? {see}" if near else see)

@@ -71,6 +71,20 @@ def labels(raws: Iterable[str]) -> dict[str, str]:
     return found
 
 
+def manifest_annotations(raws: Iterable[str]) -> dict[str, str]:
+    """Return annotations of a manifest; Docker's `manifest:` before a name is what is meant anyway.
+
+    Source: docs.docker.com, buildx build, "--annotation".
+    """
+    found = {}
+    for raw in raws:
+        name, equals, value = raw.removeprefix("manifest:").partition("=")
+        if not equals or not name or name.startswith(("index:", "manifest-descriptor:")):
+            raise bad_value("--annotation", raw, "expected NAME=VALUE, for the manifest")
+        found[name] = value
+    return found
+
+
 def filters(raws: Iterable[str]) -> dict[str, list[str]]:
     """Return `--filter` conditions: the values of a name are alternatives."""
     found: dict[str, list[str]] = {}

@@ -6,6 +6,7 @@ the command but what it wrote to its layer.
 
 from __future__ import annotations
 
+import contextlib
 import os
 
 from onggi.engine import creation
@@ -17,6 +18,7 @@ from onggi.runtime.steps.mounts import split_layers
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
     from typing import Any
 
     from onggi.build.executor import RunRequest
@@ -24,15 +26,43 @@ if TYPE_CHECKING:
     from onggi.oci.mount import Mount
     from onggi.runtime.session import Session as Channel
 
-# What a command needs of the host to reach a network, where the image has its own or none.
-_HOST_FILES = ("/etc/resolv.conf", "/etc/hosts")
+_HOSTNAME = "onggi-build"
+_LOCALHOST = "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n"
 
 
 class ContainerExecutor:
-    """Runs a build's commands (build.executor.Executor) on an engine."""
+    """Runs a build's commands (build.executor.Executor) on an engine.
 
-    def __init__(self, engine: Engine) -> None:
+    Args: hosts: (name, address) of hosts to be known beside others; limits: what each command may
+        use, as ContainerOptions has them.
+    Attributes: warnings: what of the limits this host cannot grant.
+    Raises: InvalidInput: a limit makes no sense.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        *,
+        hosts: Sequence[tuple[str, str]] = (),
+        limits: Mapping[str, Any] | None = None,
+    ) -> None:
         self._engine = engine
+        self._hosts = tuple(hosts)
+        self._rlimits: list[Any] = []
+        self._shm_bytes = spec.SHM_BYTES
+        self._resources: dict[str, Any] = {}
+        self.warnings: list[str] = []
+        if limits:
+            self._limit(dict(limits))
+
+    def _limit(self, limits: dict[str, Any]) -> None:
+        # Reading what the host has costs more than a build whose steps are all cached.
+        from onggi.engine import limits as limiting
+
+        asked = limiting.request(limits)
+        granted, self._resources, self.warnings = limiting.fitted(asked, self._engine.host)
+        self._rlimits = granted.rlimits()
+        self._shm_bytes = granted.shm_size or self._shm_bytes
 
     def run(self, request: RunRequest) -> int:
         """Run one command to its end, and return its exit code, or 128 and the signal's number.
@@ -42,21 +72,39 @@ class ContainerExecutor:
         identifier = os.urandom(32).hex()
         run_directory = creation.run_directory(self._engine.store, identifier)
         directory = self._engine.store.workshop.new_directory()
-        lock_fd = rundir.lock(run_directory)
+        watch = Watch(directory=directory, run_directory=run_directory, tied=True)
         try:
-            watch = Watch(directory=directory, run_directory=run_directory, tied=True)
-            channel = self._engine.launch(self._order(request, identifier, watch), lock_fd)
+            with contextlib.closing(self._start(request, identifier, watch)) as channel:
+                return _follow(channel, request)
         finally:
-            os.close(lock_fd)
-        try:
-            return _follow(channel, request)
-        finally:
-            channel.close()
             self._engine.store.workshop.remove(directory)
 
-    def _order(self, request: RunRequest, identifier: str, watch: Watch) -> Order:
+    def _start(self, request: RunRequest, identifier: str, watch: Watch) -> Channel:
+        lock_fd = rundir.lock(watch.run_directory)
+        try:
+            files = self._files(request, watch.directory)
+            order = self._order(request, identifier, watch, files)
+            return self._engine.launch(order, lock_fd)
+        finally:
+            os.close(lock_fd)
+
+    def _files(self, request: RunRequest, directory: str) -> list[Any]:
+        """Say who and where the command is; what it needs of the host to reach a network."""
+        own = _LOCALHOST if request.network != "host" else _read("/etc/hosts")
+        lines = [
+            f"127.0.0.1\t{_HOSTNAME}",
+            *(f"{address}\t{name}" for name, address in self._hosts),
+        ]
+        path = f"{directory}/hosts"
+        with open(path, "x", encoding="utf-8") as file:
+            os.fchmod(file.fileno(), 0o644)  # whatever the caller's umask is
+            file.write("".join([own.rstrip("\n"), "\n", *(f"{line}\n" for line in lines)]))
+        shown = {"/etc/hosts": path, "/etc/resolv.conf": "/etc/resolv.conf"}
+        return [_bound(target, path) for target, path in shown.items() if os.path.exists(path)]
+
+    def _order(self, request: RunRequest, identifier: str, watch: Watch, files: list[Any]) -> Order:
         held = list(capabilities.resolve([], []))
-        config = self._config(request, identifier, held)
+        config = self._config(request, identifier, held, files)
         path, flags = self._engine.filter_file({"seccomp": "default", "config": config})
         return Order(
             identifier=identifier,
@@ -67,7 +115,9 @@ class ContainerExecutor:
             filter_flags=flags,
         )
 
-    def _config(self, request: RunRequest, identifier: str, held: list[str]) -> dict[str, Any]:
+    def _config(
+        self, request: RunRequest, identifier: str, held: list[str], files: list[Any]
+    ) -> dict[str, Any]:
         own_network = request.network != "host"
         kinds = tuple(kind for kind in spec.NAMESPACES if kind != "network" or own_network)
         user = read_accounts(_trees(request.rootfs)).find(request.user)
@@ -75,20 +125,26 @@ class ContainerExecutor:
         if not any(entry.startswith("HOME=") for entry in env):
             env = [*env, f"HOME={user.home}"]
         linux = spec.linux(namespaces=kinds, privileged=False)
-        linux["resources"]["pids"] = {"limit": spec.PIDS_LIMIT}
+        devices = linux["resources"]["devices"]
+        linux["resources"] = {**self._resources, "devices": devices}
+        linux["resources"].setdefault("pids", {"limit": spec.PIDS_LIMIT})
         linux["cgroupsPath"] = f"/onggi/{identifier}"
+        process = spec.process(
+            args=request.argv,
+            env=env,
+            cwd=request.cwd,
+            user=user.to_oci(),
+            capabilities=held,
+        )
+        if self._rlimits:
+            process["rlimits"] = self._rlimits
+        base = spec.mounts(shm_bytes=self._shm_bytes, own_network=own_network)
         return {
             "ociVersion": spec.OCI_VERSION,
             "root": {"path": creation.root_directory(self._engine.store)},
-            "hostname": "onggi-build",
-            "process": spec.process(
-                args=request.argv,
-                env=env,
-                cwd=request.cwd,
-                user=user.to_oci(),
-                capabilities=held,
-            ),
-            "mounts": [*spec.mounts(own_network=own_network), *_files(), *_asked(request)],
+            "hostname": _HOSTNAME,
+            "process": process,
+            "mounts": [*base, *files, *_asked(request)],
             "linux": linux,
         }
 
@@ -103,12 +159,21 @@ def _follow(channel: Channel, request: RunRequest) -> int:
     return channel.final.exit_code
 
 
-def _files() -> list[dict[str, Any]]:
-    return [
-        {"destination": path, "type": "bind", "source": path, "options": ["bind", "ro", "rprivate"]}
-        for path in _HOST_FILES
-        if os.path.exists(path)
-    ]
+def _read(path: str) -> str:
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            return file.read()
+    except FileNotFoundError:
+        return _LOCALHOST
+
+
+def _bound(target: str, source: str) -> dict[str, Any]:
+    return {
+        "destination": target,
+        "type": "bind",
+        "source": source,
+        "options": ["bind", "ro", "rprivate"],
+    }
 
 
 def _asked(request: RunRequest) -> list[dict[str, Any]]:

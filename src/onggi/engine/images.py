@@ -216,17 +216,20 @@ class Images:
         import sys
 
         from onggi.build.builder import build
-        from onggi.build.progress import make_renderer
+        from onggi.build.progress import Warned, make_renderer
         from onggi.engine.building import ContainerExecutor
 
-        executor = ContainerExecutor(self._engine)
-        if not isinstance(progress, str):
-            return str(build(self._store, options, executor, progress).image_id)
-        renderer = make_renderer(progress, sys.stderr)
+        executor = ContainerExecutor(self._engine, hosts=options.hosts, limits=options.limits)
+        renderer = make_renderer(progress, sys.stderr) if isinstance(progress, str) else None
+        show = renderer or progress
+        assert callable(show)
         try:
-            return str(build(self._store, options, executor, renderer).image_id)
+            for text in executor.warnings:
+                show(Warned(text))
+            return str(build(self._store, options, executor, show).image_id)
         finally:
-            renderer.close()
+            if renderer is not None:
+                renderer.close()
 
     def bootstrap(
         self,

@@ -84,6 +84,22 @@ def save_archive(
     sink.end()
 
 
+def save_image(
+    store: Store,
+    image: Image,
+    references: Sequence[Reference],
+    out: BinaryIO,
+    archive_format: str = "docker",
+) -> None:
+    """Write a tar of one image whose blobs are in the store, under these names.
+
+    Raises: Corrupt: a blob differs from its digest, after part of the archive was written.
+    """
+    sink = _TarSink(out)
+    _write(store, [_Saved(image, list(references))], sink, archive_format)
+    sink.end()
+
+
 def save_layout(store: Store, names: Sequence[str], directory: str) -> None:
     """Write the images as an OCI image layout into a directory, which is new, or empty.
 
