@@ -5,11 +5,13 @@ import os
 import shlex
 import signal
 import subprocess
+import threading
 import time
 from pathlib import Path
 
 import pytest
 
+from onggi.engine.options import ExecOptions, Streams
 from support.box import Box, until
 from support.ptys import Terminal
 from support.requirements import requires
@@ -36,6 +38,89 @@ class TestPipes:
         done = pipe_through(box.line("exec", "-i", container, "cat"), data)
         assert done.returncode == 0, done.stderr
         assert done.stdout == data
+
+    @pytest.mark.time_limit(40)
+    @pytest.mark.parametrize("command", ["run", "exec"])
+    def test_caller_that_listens_only_after_it_has_spoken(self, box: Box, command: str) -> None:
+        # The program does both at once; each way holds far more than all the buffers between.
+        script = (
+            "exec 3<&0; wc -c <&3 >/tmp/heard & head -c 8388608 /dev/zero; wait; cat /tmp/heard"
+        )
+        words = ["--rm", "-i", "busybox"] if command == "run" else ["-i", box.up()]
+        pipe = subprocess.PIPE
+        with subprocess.Popen(
+            box.line(command, *words, "sh", "-c", script), stdin=pipe, stdout=pipe
+        ) as process:
+            assert process.stdin is not None
+            assert process.stdout is not None
+            process.stdin.write(b"x" * 8 * MIB)
+            process.stdin.close()
+            assert process.stdout.read() == b"\0" * 8 * MIB + b"8388608\n"
+
+    @pytest.mark.time_limit(40)
+    @pytest.mark.parametrize("direct", [True, False])
+    @pytest.mark.parametrize("tty", [True, False])
+    def test_library_caller_that_listens_only_after_it_has_spoken(
+        self, box: Box, direct: bool, tty: bool
+    ) -> None:
+        script = (
+            "test -t 0 && stty raw -echo; exec 3<&0; head -c 4194304 <&3 | wc -c >/tmp/heard & "
+            "head -c 4194304 /dev/zero; wait; cat /tmp/heard"
+        )
+        container = box.up()
+        said, heard = os.pipe(), os.pipe()
+        with box.engine(direct=direct) as engine:
+            options = ExecOptions(command=["sh", "-c", script], tty=tty, interactive=True)
+            streams = Streams(stdin_fd=said[0], stdout_fd=heard[1], terminal=tty)
+            session = engine.containers.get(container).exec(options, streams)
+            received = bytearray()
+
+            def talk_then_listen() -> None:
+                with open(said[1], "wb") as file:
+                    time.sleep(0.3 if tty else 0)  # until the terminal is raw
+                    file.write(b"x" * 4 * MIB)
+                with open(heard[0], "rb") as file:
+                    received.extend(file.read())
+
+            caller = threading.Thread(target=talk_then_listen)
+            caller.start()
+            assert session.wait().code == 0
+            os.close(heard[1])
+            os.close(said[0])
+            caller.join(timeout=10)
+        assert bytes(received) == b"\0" * 4 * MIB + b"4194304\n"
+
+    @pytest.mark.parametrize("command", ["run", "exec"])
+    @pytest.mark.parametrize("given", ["</dev/null", "<&-", "<FILE"])
+    def test_input_of_every_kind(self, box: Box, tmp_path: Path, command: str, given: str) -> None:
+        (tmp_path / "file").write_bytes(b"12345")
+        words = ["--rm", "-i", "busybox"] if command == "run" else ["-i", box.up()]
+        line = shlex.join(box.line(command, *words, "sh", "-c", "wc -c; exit 7"))
+        script = f"{line} {given.replace('FILE', str(tmp_path / 'file'))}"
+        done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, timeout=60)
+        shown = "5\n" if "FILE" in given else "0\n"
+        assert (done.returncode, done.stdout, done.stderr) == (7, shown, "")
+
+    @pytest.mark.parametrize("command", ["run", "exec"])
+    def test_end_does_not_wait_for_input(self, box: Box, command: str) -> None:
+        words = ["--rm", "-i", "busybox"] if command == "run" else ["-i", box.up()]
+        reader, writer = os.pipe()
+        line = box.line(command, *words, "sh", "-c", "exit 7")
+        assert subprocess.run(line, stdin=reader, timeout=20, check=False).returncode == 7
+        os.close(reader)
+        os.close(writer)
+
+    def test_end_does_not_wait_for_a_reader(self, box: Box) -> None:
+        """What a program left in the buffers stays there; its container is over all the same."""
+        line = box.line(
+            "run", "--name", "pot", "busybox", "head", "-c", str(400 << 10), "/dev/zero"
+        )
+        with subprocess.Popen(line, stdout=subprocess.PIPE) as process:
+            assert process.stdout is not None
+            until(lambda: box.attempt("inspect", "pot").returncode == 0)
+            assert box("wait", "pot", timeout=20).stdout == "0\n"
+            assert len(process.stdout.read()) == 400 << 10
+            assert process.wait(20) == 0
 
     def test_streams_stay_apart_and_whole(self, box: Box) -> None:
         script = "seq 20000; seq 20001 40000 >&2"
@@ -67,10 +152,10 @@ class TestPipes:
 
     def test_program_that_closes_its_input_goes_on(self, box: Box) -> None:
         script = "exec <&-; sleep 0.2; echo still here"
-        done = pipe_through(
-            box.line("run", "--rm", "-i", "busybox", "sh", "-c", script), b"x" * MIB
-        )
-        assert (done.returncode, done.stdout) == (0, b"still here\n")
+        container = box.up()
+        for words in (box.line("run", "--rm", "-i", "busybox"), box.line("exec", "-i", container)):
+            done = pipe_through([*words, "sh", "-c", script], b"x" * MIB)
+            assert (done.returncode, done.stdout) == (0, b"still here\n")
 
     def test_slow_reader_loses_nothing_and_makes_the_program_wait(self, box: Box) -> None:
         size = 16 * MIB
@@ -89,8 +174,12 @@ class TestPipes:
             until(lambda: box.attempt("exec", "slow", "test", "-e", "/tmp/done").returncode == 0)
             box("kill", "slow")
 
-    def test_reader_that_leaves_ends_the_command_not_the_terminal(self, box: Box) -> None:
-        line = " ".join(box.line("run", "--rm", "busybox", "yes"))
+    @pytest.mark.parametrize("command", ["run", "exec"])
+    def test_reader_that_leaves_ends_the_command_not_the_terminal(
+        self, box: Box, command: str
+    ) -> None:
+        words = ["--rm", "busybox"] if command == "run" else [box.up()]
+        line = " ".join(box.line(command, *words, "yes"))
         done = subprocess.run(
             ["bash", "-c", f"{line} | head -n 2; echo ${{PIPESTATUS[0]}}"],
             capture_output=True,
@@ -203,6 +292,22 @@ class TestTerminal:
             assert terminal.wait() == 0
             numbers = terminal.shown.replace(b"\r", b"").split()
             assert numbers == [b"%d" % number for number in range(1, 30001)]
+
+    @pytest.mark.time_limit(40)
+    @pytest.mark.parametrize("command", ["run", "exec"])
+    def test_person_who_pastes_much_before_reading(self, box: Box, command: str) -> None:
+        size = MIB
+        script = (
+            f"stty raw -echo; exec 3<&0; head -c {size} <&3 | wc -c >/tmp/heard & echo ready; "
+            f"head -c {size} /dev/zero; wait; cat /tmp/heard"
+        )
+        words = ["--rm", "-it", "busybox"] if command == "run" else ["-it", box.up()]
+        with Terminal(box.line(command, *words, "sh", "-c", script)) as terminal:
+            terminal.expect("ready")
+            terminal.enter("x" * size)
+            assert terminal.wait() == 0
+            assert terminal.shown.count(b"\0") == size
+            assert terminal.shown.split(b"\0")[-1].strip() == str(size).encode()
 
     def test_with_init_the_program_is_in_the_foreground(self, box: Box) -> None:
         with Terminal(box.line("run", "--rm", "-it", "--init", "busybox", "sh")) as terminal:

@@ -30,7 +30,9 @@ class Terminal:
 
     def enter(self, text: str) -> None:
         """Type something."""
-        os.write(self.master, text.encode())
+        data = memoryview(text.encode())
+        while data:
+            data = data[os.write(self.master, data) :]
 
     def expect(self, text: str, seconds: float = 20) -> str:
         """Wait until a text is shown; return all that was shown up to its end, and forget it."""

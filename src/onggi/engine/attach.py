@@ -17,64 +17,38 @@ from onggi.runtime import frames
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from onggi.engine.containers import Container
+    from onggi.engine.flows import Sink
     from onggi.runtime.session import Session as Channel
 
 
 class Session:
     """A container that was started, and the streams that it is attached to, if any."""
 
-    __slots__ = ("_channel", "_streams", "_unsent", "container")
+    __slots__ = ("_channel", "_sizes", "_streams", "container")
 
     def __init__(self, container: Container, channel: Channel, streams: Streams | None) -> None:
         self.container = container
         self._channel = channel
         self._streams = streams or Streams()
-        self._unsent = b""
+        self._sizes = _Sizes(channel)
 
     def wait(self) -> Exit:
-        """Pass bytes on until the program has ended and everything of it is cleaned up."""
-        poller = select.poll()
-        poller.register(self._channel.fd, select.POLLIN)
-        if self._streams.stdin_fd >= 0:
-            poller.register(self._streams.stdin_fd, select.POLLIN)
-        while True:
-            for fd, events in poller.poll():
-                if fd != self._channel.fd:
-                    self._take_input(poller)
-                    continue
-                if events & select.POLLOUT:
-                    self._pass_input(poller)
-                if events & ~select.POLLOUT and not self._pass_output():
-                    return self._ended()
+        """Pass bytes on until the program has ended and everything of it is cleaned up.
 
-    def _pass_output(self) -> bool:
-        received = self._channel.receive()
-        if received is None:
-            return False
-        kind, data = received
-        target = self._streams.stderr_fd if kind == frames.ERROR else self._streams.stdout_fd
-        if target >= 0:
-            write_all(target, data)
-        return True
-
-    def _take_input(self, poller: select.poll) -> None:
-        """Read input once; no more of it until the monitor can take this.
-
-        Waiting in the sending itself would be for ever with a program that writes more than it
-        reads: it waits for us to take its output.
+        Raises: BrokenPipeError: whoever read the output has left; the container goes on.
         """
-        self._unsent = read_some(self._streams.stdin_fd, frames.MOST_BYTES)
-        poller.unregister(self._streams.stdin_fd)
-        poller.modify(self._channel.fd, select.POLLIN | select.POLLOUT)
+        from onggi.engine.flows import Input, Sink, turn
 
-    def _pass_input(self, poller: select.poll) -> None:
-        poller.modify(self._channel.fd, select.POLLIN)
+        channel = self._channel
+        os.set_blocking(channel.fd, False)
+        said = Input(self._streams.stdin_fd, channel.fd, channel.send_input, channel.end_input)
+        heard = _Heard(channel, Sink(self._streams.stdout_fd), Sink(self._streams.stderr_fd))
         try:
-            self._channel.send_input(self._unsent) if self._unsent else self._channel.end_input()
-        except BrokenPipeError:
-            return  # the program has ended; the channel tells how
-        if self._unsent:
-            poller.register(self._streams.stdin_fd, select.POLLIN)
+            while not heard.is_over:
+                turn([heard, said, self._sizes])
+        finally:
+            heard.close()
+        return self._ended()
 
     def _ended(self) -> Exit:
         self._channel.close()
@@ -86,8 +60,8 @@ class Session:
         return Exit.of(self._channel.final)
 
     def resize(self, rows: int, columns: int) -> None:
-        """Tell the program's terminal its size."""
-        self._channel.resize(rows, columns)
+        """Tell the program's terminal its size; never waits, so that a signal handler may do it."""
+        self._sizes.tell(rows, columns)
 
     def signal(self, number: int) -> None:
         """Send the program a signal."""
@@ -98,6 +72,79 @@ class Session:
         self._channel.close()
 
 
+class _Heard:
+    """What the monitor says, on its way to the caller; in order, also between the two sinks."""
+
+    __slots__ = ("_channel", "_latest", "_stderr", "_stdout", "is_over")
+
+    def __init__(self, channel: Channel, stdout: Sink, stderr: Sink) -> None:
+        self._channel = channel
+        self._stdout, self._stderr = stdout, stderr
+        self._latest = stdout
+        self.is_over = False
+
+    def wants(self) -> tuple[int, int]:
+        """Wait for the sink that has something left, else for the monitor."""
+        if self._latest.left:
+            return self._latest.fd, select.POLLOUT
+        return self._channel.fd, select.POLLIN
+
+    def advance(self) -> None:
+        """Pass on what is left, or what comes next."""
+        if self._latest.left:
+            self._latest.flush()
+            return
+        try:
+            received = self._channel.receive()
+        except BlockingIOError:
+            return
+        if received is None:
+            self.is_over = True
+            return
+        kind, data = received
+        self._latest = self._stderr if kind == frames.ERROR else self._stdout
+        self._latest.put(data)
+
+    def close(self) -> None:
+        """Let go of the sinks."""
+        self._stdout.close()
+        self._stderr.close()
+
+
+class _Sizes:
+    """The terminal's size, on its way to the monitor: the last one counts."""
+
+    __slots__ = ("_channel", "_unsent")
+
+    def __init__(self, channel: Channel) -> None:
+        self._channel = channel
+        self._unsent: tuple[int, int] | None = None
+
+    def tell(self, rows: int, columns: int) -> None:
+        """Send a size, now or once the monitor takes it."""
+        self._unsent = rows, columns
+        self.advance()
+
+    def wants(self) -> tuple[int, int] | None:
+        """Wait for the monitor while there is a size to be sent."""
+        return (self._channel.fd, select.POLLOUT) if self._unsent else None
+
+    def advance(self) -> None:
+        """Send the size, unless a signal handler that came in between has done it."""
+        size, self._unsent = self._unsent, None
+        try:
+            if size is not None:
+                self._channel.resize(*size)
+        except BlockingIOError:
+            self._keep(size)
+        except BrokenPipeError:
+            pass  # the program has ended, and the channel tells how
+
+    def _keep(self, size: tuple[int, int] | None) -> None:
+        if self._unsent is None:
+            self._unsent = size
+
+
 def read_some(fd: int, most: int) -> bytes:
     """Read what is there, or b"" at the end, which a terminal has where its other end is gone."""
     try:
@@ -106,13 +153,3 @@ def read_some(fd: int, most: int) -> bytes:
         if error.errno != errno.EIO:
             raise
         return b""
-
-
-def write_all(fd: int, data: bytes) -> None:
-    """Write everything, waiting where `fd` is one that does not block and takes no more."""
-    view = memoryview(data)
-    while view:
-        try:
-            view = view[os.write(fd, view) :]
-        except BlockingIOError:
-            select.select([], [fd], [])

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import os
-import select
 
 from onggi.engine import users
-from onggi.engine.attach import read_some, write_all
 from onggi.engine.environment import assignments, merged
 from onggi.engine.options import Exit, Streams
 from onggi.engine.relay import Relay
@@ -24,43 +22,37 @@ if TYPE_CHECKING:
     from onggi.engine.engine import Engine
     from onggi.engine.options import ExecOptions
 
-_CHUNK = 65536
-
 
 class ExecSession:
     """A program that runs in a container beside the first one."""
 
-    __slots__ = ("_channel_fd", "_relay", "_streams", "_terminal_fd", "container", "pid")
+    __slots__ = ("_channel_fd", "_relay", "_terminal_fd", "container", "pid")
 
     def __init__(
         self,
         container: Container,
         pid: int,
         *,
-        streams: Streams,
         relay: Relay,
         terminal_fd: int,
         channel_fd: int,
     ) -> None:
         self.container = container
         self.pid = pid
-        self._streams = streams
         self._relay = relay
-        self._terminal_fd = terminal_fd
+        self._terminal_fd = terminal_fd  # -1: none; the relay closes it
         self._channel_fd = channel_fd  # -1: the program is a child of this process
 
     def wait(self) -> Exit:
         """Stay until the program has ended, passing bytes on."""
-        if self._terminal_fd >= 0:
-            _relay(self._terminal_fd, self._streams)
-            os.close(self._terminal_fd)
-            self._terminal_fd = -1
-        elif self._channel_fd >= 0:
-            self._relay.run(self._channel_fd)
-        else:
-            ended_fd = os.pidfd_open(self.pid)
+        ended_fd = self._channel_fd if self._channel_fd >= 0 else os.pidfd_open(self.pid)
+        try:
             self._relay.run(ended_fd)
-            os.close(ended_fd)
+        finally:
+            self._terminal_fd = -1  # first, for a signal handler may be using it
+            self._relay.close()
+            if ended_fd != self._channel_fd:
+                os.close(ended_fd)
         code = os.waitstatus_to_exitcode(self._status())
         return Exit(code=128 - code if code < 0 else code, signal=-code if code < 0 else 0)
 
@@ -87,11 +79,11 @@ class ExecSession:
 
     def detach(self) -> None:
         """Let the program go on by itself."""
-        for fd in (self._terminal_fd, self._channel_fd):
-            if fd >= 0:
-                os.close(fd)
-        self._terminal_fd = self._channel_fd = -1
+        self._terminal_fd = -1
         self._relay.close()
+        if self._channel_fd >= 0:
+            os.close(self._channel_fd)
+            self._channel_fd = -1
 
 
 def start(
@@ -141,14 +133,9 @@ def _run(
     else:
         channel_fd = engine.launcher.enter(entry, relay.inside)
         pid, terminal_fd = _wait_started(channel_fd)
-    return ExecSession(
-        container,
-        pid,
-        streams=streams,
-        relay=relay,
-        terminal_fd=terminal_fd,
-        channel_fd=channel_fd,
-    )
+    if terminal_fd >= 0:
+        relay.take_terminal(terminal_fd, streams)
+    return ExecSession(container, pid, relay=relay, terminal_fd=terminal_fd, channel_fd=channel_fd)
 
 
 def _wait_started(channel_fd: int) -> tuple[int, int]:
@@ -198,22 +185,3 @@ def _process(container: Container, first: dict[str, Any], options: ExecOptions) 
         spec_process["cwd"] = options.workdir
     spec_process["env"] = assignments(values)
     return spec_process
-
-
-def _relay(terminal_fd: int, streams: Streams) -> None:
-    """Pass bytes between the program's terminal and the caller until the program lets it go."""
-    poller = select.poll()
-    poller.register(terminal_fd, select.POLLIN)
-    if streams.stdin_fd >= 0:
-        poller.register(streams.stdin_fd, select.POLLIN)
-    while True:
-        for fd, _ in poller.poll():
-            if fd == terminal_fd:
-                data = read_some(terminal_fd, _CHUNK)
-                if not data:
-                    return
-                if streams.stdout_fd >= 0:
-                    write_all(streams.stdout_fd, data)
-            else:
-                data = read_some(fd, _CHUNK)
-                write_all(terminal_fd, data) if data else poller.unregister(fd)

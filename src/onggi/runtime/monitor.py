@@ -127,7 +127,9 @@ class Monitor:
             wanted = select.POLLIN if len(self._input) < _MOST_PENDING else 0
             poller.register(self._client.fd, wanted | (select.POLLOUT if self._client.size else 0))
         if self._input and self._ends.stdin_fd >= 0:
-            both = select.POLLIN if self._ends.stdin_fd in self._outputs else 0
+            # A terminal is read and written through the same descriptor.
+            is_read = self._ends.stdin_fd in self._outputs and not self._client.is_behind()
+            both = select.POLLIN if is_read else 0
             poller.register(self._ends.stdin_fd, select.POLLOUT | both)
         return poller
 
@@ -138,7 +140,7 @@ class Monitor:
             return
         if fd == self._ends.stdin_fd:
             self._feed()
-        if fd in self._outputs:
+        if fd in self._outputs and not self._client.is_behind():
             self._read(fd)
 
     def _read(self, fd: int) -> bool:
@@ -217,13 +219,11 @@ class Monitor:
             terminal.set_size(self._ends.stdin_fd, int(rows), int(columns))
 
     def _drain(self) -> None:
-        """Read what the container wrote before it ended."""
+        """Read what the container wrote before it ended; a client that is slow holds up nothing."""
         for fd in list(self._outputs):
             for _ in range(_MOST_DRAINED):  # who else has the pipe may go on writing for ever
                 if not self._read(fd):
                     break
-                if self._client.is_behind():
-                    self._flush_slowly()
         for fd in list(self._outputs):  # a process of it may still hold the other end
             if select.select([fd], [], [], _DRAIN_MS / 1000)[0]:
                 self._read(fd)
@@ -236,6 +236,7 @@ class Monitor:
     def _finish(self) -> None:
         final = conclude(self._watch, self._state, wait_status(self._state.pid, self._pidfd))
         clean_up(self._watch)
+        os.close(self._lock_fd)  # nobody has to wait for a client that does not read
         self._flush_slowly()
         self._client.send(frames.EXIT + jsontext.dumps(final.to_json()).encode())
         self._client.close()

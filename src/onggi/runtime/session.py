@@ -45,10 +45,14 @@ class Session:
             return None
         return message[:1], message[1:]
 
-    def send_input(self, data: bytes) -> None:
-        """Pass `data` on to the program's standard input; waits while it is not taken."""
-        for start in range(0, len(data), frames.MOST_BYTES):
-            channel.send(self.fd, frames.INPUT + data[start : start + frames.MOST_BYTES])
+    def send_input(self, data: bytes) -> int:
+        """Pass `data` on to the program's standard input; return how many bytes of it were taken.
+
+        Raises: BlockingIOError: none are now, and the channel does not block.
+        """
+        piece = data[: frames.MOST_BYTES]
+        channel.send(self.fd, frames.INPUT + piece)
+        return len(piece)
 
     def end_input(self) -> None:
         """Say that standard input has ended."""
