@@ -149,7 +149,7 @@ class Engine:
 
     def script(self, record: dict[str, Any], rootfs: list[Mount]) -> str:
         """Return the shell script for a container's record."""
-        from onggi.runtime import host, launch, script
+        from onggi.runtime import host, script, start
         from onggi.runtime.plan.container import plan_container
 
         if record["options"]["userns"] != "host":
@@ -163,7 +163,7 @@ class Engine:
             rootfs,
             host.gather(),
             identifier=record["id"],
-            program=launch.read_filter(path),
+            program=start.read_filter(path),
             program_flags=flags,
             init=record["options"]["init"],
         )

@@ -10,9 +10,10 @@ from onggi.engine.options import Exit, Streams
 from onggi.engine.relay import Relay
 from onggi.errors import Conflict, Internal
 from onggi.linux import channel, terminal
-from onggi.runtime import capabilities, enter, failure, frames, launch, spec
+from onggi.runtime import capabilities, enter, failure, frames, spec
 from onggi.runtime.enter import Entry
 from onggi.runtime.plan.container import user_map
+from onggi.runtime.start import read_filter
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -128,7 +129,7 @@ def _run(
     streams: Streams,
 ) -> ExecSession:
     if engine.is_direct:
-        started = enter.enter(entry, launch.read_filter(entry.filter_path), relay.inside)
+        started = enter.enter(entry, read_filter(entry.filter_path), relay.inside)
         terminal_fd, pid, channel_fd = started.terminal_fd, started.pid, -1
     else:
         channel_fd = engine.launcher.enter(entry, relay.inside)

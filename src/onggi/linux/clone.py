@@ -21,6 +21,7 @@ import struct
 from onggi.linux import numbers
 from onggi.linux._abi import c_char_p, c_long, c_size_t, check, forking_syscall
 
+CLONE_PARENT = 0x00008000
 CLONE_INTO_CGROUP = 0x200000000  # of clone3 alone, for it does not fit into 32 bits
 _SIGCHLD = 17
 
@@ -36,13 +37,14 @@ def fork(flags: int = 0, *, cgroup_fd: int = -1) -> int:
 
     The caller has one thread. Returns the child's PID, and 0 in the child.
 
-    Args: flags: CLONE_NEW*; a new user namespace owns the other new ones. cgroup_fd: the cgroup's
-        directory; -1: the caller's.
+    Args: flags: CLONE_NEW*, where a new user namespace owns the other new ones; CLONE_PARENT: the
+        child is one of the caller's parent. cgroup_fd: the cgroup's directory; -1: the caller's.
     Raises: OSError: EPERM, no CAP_SYS_ADMIN; EOPNOTSUPP, the cgroup's type takes no processes;
         EBUSY, it passes controllers on; EAGAIN, its pids.max is reached.
     """
     if cgroup_fd >= 0:
         flags |= CLONE_INTO_CGROUP
     group = max(cgroup_fd, 0)
-    arguments = CLONE_ARGS.pack(flags, 0, 0, 0, _SIGCHLD, 0, 0, 0, 0, 0, group)
+    signal = 0 if flags & CLONE_PARENT else _SIGCHLD  # a sibling's is what the caller's is
+    arguments = CLONE_ARGS.pack(flags, 0, 0, 0, signal, 0, 0, 0, 0, 0, group)
     return check(_clone3(numbers.number("clone3"), arguments, CLONE_ARGS.size), "clone3")

@@ -80,9 +80,10 @@ def stage_of(stage: str, step: Step) -> str:
     return "program" if type(step).__name__ == "Execute" else stage
 
 
-def died(status: int) -> OnggiError:
-    """Return the failure of a child that ended without a word, by its wait status."""
-    return Internal(f"the container's first process ended early (wait status {status})")
+def died(status: int | None) -> OnggiError:
+    """Return the failure of a process that ended without a word, by its wait status if known."""
+    known = "" if status is None else f" (wait status {status})"
+    return Internal(f"the container's first process ended early{known}")
 
 
 def _sentence(stage: str, number: int, argument: str, text: str) -> str:

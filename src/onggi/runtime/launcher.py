@@ -19,7 +19,7 @@ import sys
 
 from onggi.linux import channel, process
 from onggi.oci import jsontext
-from onggi.runtime import enter, failure, frames, host, launch, order
+from onggi.runtime import enter, failure, frames, host, launch, order, start
 from onggi.runtime.enter import Entry
 
 TYPE_CHECKING = False
@@ -72,7 +72,13 @@ def _serve(kind: bytes, fds: list[int], facts: Host) -> None:
     try:
         if kind == frames.LAUNCH:
             client_fd, lock_fd, payload = fds
-            launch.serve(order.from_json(_read(payload)), client_fd, lock_fd, facts)
+            launch.serve(
+                lambda: order.from_json(_read(payload)),
+                client_fd,
+                lock_fd,
+                order_fd=payload,
+                gather=lambda: facts,
+            )
         elif kind == frames.ENTER:
             _enter(*fds)
     finally:
@@ -83,7 +89,7 @@ def _enter(client_fd: int, payload: int, stdin: int, stdout: int, stderr: int) -
     """Run a program in a container, and tell how it ended."""
     try:
         entry = Entry(**_read(payload))
-        started = enter.enter(entry, launch.read_filter(entry.filter_path), (stdin, stdout, stderr))
+        started = enter.enter(entry, start.read_filter(entry.filter_path), (stdin, stdout, stderr))
     except failure.StartFailed as failed:
         channel.send(client_fd, failed.encode())
         return

@@ -24,6 +24,7 @@ from onggi.runtime.order import Watch
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from onggi.runtime.starter import Begun
     from onggi.runtime.state import State
     from onggi.runtime.stdio import HostEnds
 
@@ -255,6 +256,36 @@ class Monitor:
         os.execv(sys.executable, [*command(), "settled", *words])
 
 
+def look_after(begun: Begun, client_fd: int, lock_fd: int) -> None:
+    """Serve a container that was just started until it has ended; everything is cleaned up then.
+
+    As long as nothing happens at all, no page of memory is touched for it.
+    """
+    if not begun.settle:
+        client_fd = _wait_for_anything(begun, client_fd)
+    running = state.read(begun.directory)
+    ends = stdio.taken(begun.fds, terminal=begun.terminal)
+    watch = Watch(**running.watch)
+    monitor = Monitor(watch, running, ends, client_fd=client_fd, lock_fd=lock_fd)
+    monitor.run(settle=begun.settle)
+
+
+def _wait_for_anything(begun: Begun, client_fd: int) -> int:
+    """Wait until there is something to do; return `client_fd`, or -1 if all it did was leave."""
+    pidfd = os.pidfd_open(begun.pid)
+    poller = select.poll()
+    for fd in (pidfd, client_fd, *begun.fds):
+        poller.register(fd, select.POLLIN)
+    events = dict(poller.poll())
+    if begun.is_apart and events.keys() == {client_fd} and events[client_fd] & select.POLLHUP:
+        poller.unregister(client_fd)
+        os.close(client_fd)
+        client_fd = -1
+        poller.poll()
+    os.close(pidfd)
+    return client_fd
+
+
 def command() -> list[str]:
     """Return the command that runs this module as a program, in a bare interpreter."""
     package = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -279,7 +310,9 @@ def main() -> None:
     else:
         client = -1
         (lock,) = map(int, words)
-        ends = stdio.open_outside(watch.run_directory, interactive=False)
+        ends = stdio.taken(
+            stdio.open_outside(watch.run_directory, interactive=False), terminal=False
+        )
     Monitor(watch, running, ends, client_fd=client, lock_fd=lock).run(settle=False)
 
 

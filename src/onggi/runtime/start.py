@@ -13,7 +13,8 @@
     ◀────────────────────────── report, 4 bytes  the program could not be executed
     ◀────────────────────────── end of file      the program runs
 
-Whoever calls `start` is single-threaded and becomes the parent of the container's process.
+Whoever calls `start` is single-threaded and becomes the parent of the container's process, or makes
+its own parent that.
 """
 
 from __future__ import annotations
@@ -49,11 +50,12 @@ class Started:
         self.terminal_fd = terminal_fd
 
 
-def start(plan: Plan, standard_fds: tuple[int, int, int]) -> Started:
+def start(plan: Plan, standard_fds: tuple[int, int, int], *, sibling: bool = False) -> Started:
     """Apply `plan` and return once its program runs.
 
     Args: standard_fds: what becomes standard input, output and error of the program; stays the
-        caller's. With a terminal they are not used.
+        caller's. With a terminal they are not used. sibling: whether the first process becomes a
+        child of the caller's parent, who must then wait for it, and not of the caller.
     Raises: StartFailed: with stage, call, argument and errno; nothing is left behind.
     """
     done: list[Step] = []
@@ -62,7 +64,7 @@ def start(plan: Plan, standard_fds: tuple[int, int, int]) -> Started:
         for step in plan.host:
             failure.apply_steps("host", [step], context)
             done.append(step)
-        return _start_process(plan, standard_fds, context)
+        return _start_process(plan, standard_fds, context, clone.CLONE_PARENT * sibling)
     except BaseException:
         undo(done)
         raise
@@ -76,10 +78,12 @@ def undo(steps: list[Step]) -> None:
             take_back()
 
 
-def _start_process(plan: Plan, standard_fds: tuple[int, int, int], context: Context) -> Started:
+def _start_process(
+    plan: Plan, standard_fds: tuple[int, int, int], context: Context, flags: int
+) -> Started:
     ours, theirs = channel.pair()
     try:
-        pid = _fork(plan, standard_fds, theirs, ours)
+        pid = _fork(plan, standard_fds, theirs, ours, flags)
         os.close(theirs)
         theirs = -1
         try:
@@ -93,7 +97,9 @@ def _start_process(plan: Plan, standard_fds: tuple[int, int, int], context: Cont
             os.close(theirs)
 
 
-def _fork(plan: Plan, standard_fds: tuple[int, int, int], theirs: int, ours: int) -> int:
+def _fork(
+    plan: Plan, standard_fds: tuple[int, int, int], theirs: int, ours: int, flags: int
+) -> int:
     """Fork the first process into the namespaces that it must be born in; return its PID here."""
     context = Context()
     context.report_fd = theirs
@@ -103,7 +109,7 @@ def _fork(plan: Plan, standard_fds: tuple[int, int, int], theirs: int, ours: int
         if "time" in plan.children:  # kernels before 6.3 don't take it as a flag of clone3
             own_time = os.open("/proc/self/ns/time", os.O_RDONLY | os.O_CLOEXEC)
             namespace.unshare(namespace.CLONE_NEWTIME)
-        pid = fork_into(plan.cgroups, context, _born_with(plan))
+        pid = fork_into(plan.cgroups, context, flags | _born_with(plan))
         if pid == 0:
             os.close(ours)
             become(plan, standard_fds, context)
@@ -177,8 +183,14 @@ def _failure(execute: Step, message: bytes, pid: int) -> Exception:
         return told
     if len(message) == stub.REPORT_BYTES:
         return failure.from_error("program", execute, stub.failure(message))
-    _, status = os.waitpid(pid, 0)
-    return failure.died(status)
+    return failure.died(_wait_status(pid))
+
+
+def _wait_status(pid: int) -> int | None:
+    try:
+        return os.waitpid(pid, 0)[1]
+    except ChildProcessError:
+        return None  # it is a child of our parent
 
 
 def end(pid: int) -> None:
@@ -187,7 +199,7 @@ def end(pid: int) -> None:
         os.kill(pid, SIGKILL)
         os.waitpid(pid, 0)
     except (ProcessLookupError, ChildProcessError):
-        pass  # it ended and was waited for where its failure was read
+        pass  # it was waited for where its failure was read, or is for our parent to wait for
 
 
 def become(plan: Plan, standard_fds: tuple[int, int, int], context: Context) -> NoReturn:
@@ -245,3 +257,11 @@ def restore_signals() -> None:
         if _signal.getsignal(number) is _signal.SIG_IGN:
             _signal.signal(number, _signal.SIG_DFL)
     _signal.pthread_sigmask(_signal.SIG_SETMASK, ())
+
+
+def read_filter(path: str) -> bytes:
+    """Return the compiled seccomp filter in the file `path`; none for an empty path."""
+    if not path:
+        return b""
+    with open(path, "rb") as file:
+        return file.read()

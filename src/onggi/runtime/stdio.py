@@ -56,19 +56,21 @@ def open_inside(directory: str, *, interactive: bool) -> tuple[int, int, int]:
     return stdin, os.open(f"{directory}/stdout", both), os.open(f"{directory}/stderr", both)
 
 
-def open_outside(directory: str, *, interactive: bool) -> HostEnds:
-    """Open the monitor's ends; opening never waits for the other end."""
+def open_outside(directory: str, *, interactive: bool) -> tuple[int, ...]:
+    """Open the monitor's ends, for `taken`; opening never waits for the other end."""
     quick = os.O_NONBLOCK | os.O_CLOEXEC
-    stdin = os.open(f"{directory}/stdin", os.O_WRONLY | quick) if interactive else -1
-    return HostEnds(
-        stdin_fd=stdin,
-        stdout_fd=os.open(f"{directory}/stdout", os.O_RDONLY | quick),
-        stderr_fd=os.open(f"{directory}/stderr", os.O_RDONLY | quick),
-        terminal=False,
-    )
+    outputs = [os.open(f"{directory}/{name}", os.O_RDONLY | quick) for name in NAMES[1:]]
+    if not interactive:
+        return tuple(outputs)
+    return (*outputs, os.open(f"{directory}/stdin", os.O_WRONLY | quick))
 
 
-def terminal_ends(master_fd: int) -> HostEnds:
-    """Return the monitor's ends for a terminal, whose ownership it takes."""
-    os.set_blocking(master_fd, False)
-    return HostEnds(stdin_fd=master_fd, stdout_fd=master_fd, terminal=True)
+def taken(fds: tuple[int, ...], *, terminal: bool) -> HostEnds:
+    """Return the monitor's ends, whose ownership it takes: the terminal, or what was opened."""
+    if terminal:
+        (master_fd,) = fds
+        os.set_blocking(master_fd, False)
+        return HostEnds(stdin_fd=master_fd, stdout_fd=master_fd, terminal=True)
+    stdout_fd, stderr_fd, *rest = fds
+    stdin_fd = rest[0] if rest else -1
+    return HostEnds(stdin_fd=stdin_fd, stdout_fd=stdout_fd, stderr_fd=stderr_fd, terminal=False)

@@ -1,0 +1,168 @@
+"""Start a container in a process of its own, for a monitor that is to stay small.
+
+A monitor lives as long as its container and shares its memory with whoever forked it, as long as it
+leaves that memory alone. So what takes much (reading the order, planning, making and mounting) is
+done by a child that ends when the container runs:
+
+    monitor                 starter                            first process
+    ───────                 ───────                            ─────────────
+    forks ────────────────▶ reads the order, plans
+                            makes cgroups and pipes
+                            forks a sibling ─────────────────▶ born as the monitor's child
+                            leads it (start.py) ◀────────────▶ becomes the program
+                            writes the state, tells the client
+    ◀────── "begun" + fds   ends
+
+A failure is told to the client by the starter; what is left to the monitor is to notice.
+"""
+
+from __future__ import annotations
+
+import os
+
+from onggi.linux import channel, process
+from onggi.runtime import failure, frames, rundir, start, state, stdio
+from onggi.runtime.plan.container import plan_container
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import NoReturn
+
+    from onggi.runtime.host import Host
+    from onggi.runtime.order import Order, Watch
+    from onggi.runtime.plan.container import Plan
+
+_BEGUN = b"begun"
+
+
+class Begun:
+    """What a monitor must know of a container that its starter started.
+
+    directory: where its state lies. fds: the host's ends of its streams, as `stdio.taken` takes
+    them. settle: Order.settle. is_apart: whether it takes nothing from who is attached, input or
+    size, and outlives them.
+    """
+
+    __slots__ = ("directory", "fds", "is_apart", "pid", "settle", "terminal")
+
+    def __init__(
+        self,
+        *,
+        pid: int,
+        directory: str,
+        fds: tuple[int, ...],
+        terminal: bool,
+        is_apart: bool,
+        settle: bool,
+    ) -> None:
+        self.pid = pid
+        self.directory = directory
+        self.fds = fds
+        self.terminal = terminal
+        self.is_apart = is_apart
+        self.settle = settle
+
+
+def fork(
+    read_order: Callable[[], Order], client_fd: int, gather: Callable[[], Host]
+) -> Begun | None:
+    """Fork a starter and wait for what becomes of it; None: it failed, and the client knows.
+
+    The container's first process is then a child of the caller, which has no others.
+
+    Raises: Internal: the starter was killed; nothing runs, but cgroups may be left.
+    """
+    ours, theirs = channel.pair()
+    pid = os.fork()
+    if pid == 0:
+        os.close(ours)
+        _serve(read_order, client_fd, theirs, gather)
+    os.close(theirs)
+    message, fds = channel.receive(ours)
+    os.close(ours)
+    _, status = os.waitpid(pid, 0)
+    if message:
+        return _begun(message, tuple(fds))
+    _end_children()
+    if os.WIFSIGNALED(status):
+        raise failure.died(status)
+    return None
+
+
+def _begun(message: bytes, fds: tuple[int, ...]) -> Begun:
+    _, pid, settle, terminal, is_apart, directory = message.split(b"\0")
+    return Begun(
+        pid=int(pid),
+        directory=os.fsdecode(directory),
+        fds=fds,
+        terminal=terminal == b"1",
+        is_apart=is_apart == b"1",
+        settle=settle == b"1",
+    )
+
+
+def _end_children() -> None:
+    """End a first process that nobody leads any more; it is our only child."""
+    while True:
+        try:
+            with open("/proc/thread-self/children", encoding="ascii") as file:
+                children = [int(word) for word in file.read().split()]
+        except FileNotFoundError:
+            return  # without CONFIG_PROC_CHILDREN it notices by itself that its leader is gone
+        if not children:
+            return
+        for pid in children:
+            start.end(pid)
+
+
+def _serve(
+    read_order: Callable[[], Order], client_fd: int, theirs: int, gather: Callable[[], Host]
+) -> NoReturn:
+    code = 1
+    try:
+        process.set_pdeathsig(start.SIGKILL)
+        _start(read_order(), client_fd, theirs, gather())
+        code = 0
+    except failure.StartFailed as failed:
+        channel.send(client_fd, failed.encode())
+    except BaseException as error:  # noqa: BLE001  # the only one left to tell is at the other end
+        channel.send(client_fd, failure.from_error("host", None, error).encode())
+    finally:
+        os._exit(code)
+
+
+def _start(order: Order, client_fd: int, theirs: int, facts: Host) -> None:
+    watch = order.watch
+    try:
+        plan = plan_container(
+            order.config,
+            order.rootfs,
+            facts,
+            identifier=order.identifier,
+            program=start.read_filter(order.filter_path),
+            program_flags=order.filter_flags,
+            init=order.init,
+        )
+        watch.cgroups = plan.cgroups
+        fds, pid = _start_planned(plan, watch)
+    except BaseException:
+        rundir.remove(watch.run_directory)
+        raise
+    state.write(watch.directory, state.running(pid, watch.to_json()))
+    channel.send(client_fd, frames.STARTED + str(pid).encode())
+    is_apart = not (watch.interactive or watch.terminal or watch.tied)
+    numbers = (pid, order.settle, watch.terminal, is_apart)
+    words = (*(b"%d" % number for number in numbers), os.fsencode(watch.directory))
+    channel.send(theirs, b"\0".join([_BEGUN, *words]), fds)
+
+
+def _start_planned(plan: Plan, watch: Watch) -> tuple[tuple[int, ...], int]:
+    if plan.terminal:
+        null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
+        started = start.start(plan, (null, null, null), sibling=True)
+        return (started.terminal_fd,), started.pid
+    stdio.make(watch.run_directory, plan.owner, interactive=watch.interactive)
+    inside = stdio.open_inside(watch.run_directory, interactive=watch.interactive)
+    outside = stdio.open_outside(watch.run_directory, interactive=watch.interactive)
+    return outside, start.start(plan, inside, sibling=True).pid
