@@ -30,6 +30,7 @@ FACES = {
         "onggi.__version__",
         "onggi.build.errors",
         "onggi.build.options",
+        "onggi.build.output",
         "onggi.build.progress",
         "onggi.cli",
         "onggi.engine.ahead",

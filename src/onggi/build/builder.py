@@ -19,6 +19,7 @@ from onggi.build.bench import Bench
 from onggi.build.cache import BuildCache
 from onggi.build.content import ContentDigests
 from onggi.build.context import Inputs, read_inputs
+from onggi.build.delivery import deliver
 from onggi.build.progress import Event, Exported, Quiet, Reporter, Warned
 from onggi.build.secrets import SecretStore
 from onggi.build.solver import solve
@@ -26,7 +27,7 @@ from onggi.build.sources import Sources
 from onggi.build.stages import make_graph
 from onggi.build.variables import OWN_NAMES
 from onggi.errors import InvalidInput
-from onggi.image.images import Image, put_image
+from onggi.image.images import Image
 from onggi.image.mutate import assemble
 from onggi.oci.image import History
 from onggi.oci.platform import Platform, host
@@ -38,7 +39,6 @@ if TYPE_CHECKING:
 
     from onggi.build.executor import Executor
     from onggi.build.options import BuildOptions
-    from onggi.build.output import Output
     from onggi.build.stages import Graph
     from onggi.build.state import StageState
     from onggi.oci.digest import Digest
@@ -86,7 +86,7 @@ def build(
             image = _build(store, options, inputs, secrets, executor, reporter)
         finally:
             inputs.close()
-        references = _deliver(store, image, references, options.outputs)
+        references = deliver(store, image, references, options.outputs)
     names = [str(reference) for reference in references]
     places = [output.path for output in options.outputs if output.path]
     reporter.tell(Exported(image.id, names, places))
@@ -203,35 +203,3 @@ def _first_time(state: StageState, bench: Bench) -> str:
     if bench.epoch is not None:
         return rfc3339(bench.epoch)
     return state.base.created or rfc3339(int(time.time()))
-
-
-def _deliver(
-    store: Store, image: Image, references: tuple[Reference, ...], outputs: tuple[Output, ...]
-) -> tuple[Reference, ...]:
-    """Let the result go where it was asked for; return the names that the image has got."""
-    named = tuple(parse_tag(name) for each in outputs for name in each.name.split(",") if name)
-    references = tuple(dict.fromkeys((*references, *named)))
-    if not outputs or any(output.is_stored for output in outputs):
-        _publish(store, image, references)
-    elif any(output.is_archive for output in outputs):
-        put_image(store, image)  # not named, so it goes with the lease
-    for output in outputs:
-        output.write(store, image, references)
-    return references
-
-
-def _publish(store: Store, image: Image, references: tuple[Reference, ...]) -> None:
-    """Put the image's documents into the store and let its names mean it, unless all is so."""
-    descriptor = image.descriptor
-    if not (store.blobs.has(descriptor.digest) and store.blobs.has(image.id)):
-        put_image(store, image)
-    for reference in references:
-        known = store.references.get(reference)
-        if known is None or known.digest != descriptor.digest:
-            store.references.set(reference, descriptor)
-    if not references and not _is_listed(store, descriptor.digest):
-        store.references.set(None, descriptor)
-
-
-def _is_listed(store: Store, digest: Digest) -> bool:
-    return any(entry.digest == digest for _, entry in store.references.list())

@@ -14,18 +14,11 @@ Source: docs.docker.com, buildx build, "--output"; docker/buildx util/buildflags
 
 from __future__ import annotations
 
-import os
-
 from onggi.errors import InvalidInput
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from typing import BinaryIO
-
-    from onggi.image.images import Image
-    from onggi.oci.reference import Reference
-    from onggi.store.store import Store
 
 _KINDS = ("local", "tar", "oci", "docker", "image", "cacheonly")
 _ARCHIVES = ("tar", "oci", "docker")
@@ -96,22 +89,6 @@ class Output:
         """Whether the image goes into the store."""
         return self.kind == "image"
 
-    def write(self, store: Store, image: Image, references: Sequence[Reference]) -> None:
-        """Write the result, unless it goes into the store or nowhere.
-
-        Raises: OSError; BuildError: something is in the way.
-        """
-        if self.kind == "local":
-            _write_directory(store, image, self.path)
-        elif self.file is not None and self.kind == "tar":
-            from onggi.store.tar_write import tree_archive
-
-            self.file.writelines(tree_archive(_layers(store, image)))
-        elif self.file is not None:
-            from onggi.image.archive_save import save_image
-
-            save_image(store, image, references, self.file, self.kind)
-
 
 def _fields(text: str) -> dict[str, str]:
     said = {}
@@ -121,32 +98,3 @@ def _fields(text: str) -> dict[str, str]:
             raise InvalidInput(f"{field!r} in --output {text!r} is no KEY=VALUE")
         said[{"destination": "dest"}.get(key.strip().lower(), key.strip().lower())] = value
     return said
-
-
-def _layers(store: Store, image: Image) -> list[str]:
-    """Return the directories that overlayfs would stack, the topmost first."""
-    from onggi.build.rootfs import layer_by_layer
-
-    [overlay] = store.snapshots.view(image.diff_ids)
-    mark = "lowerdir+="
-    options = layer_by_layer(overlay).options
-    return [option.removeprefix(mark) for option in options if option.startswith(mark)]
-
-
-def _write_directory(store: Store, image: Image, path: str) -> None:
-    """Copy all files into a directory, over those of the same name; they belong to the caller."""
-    from onggi.build.copying import Attributes, Destination
-    from onggi.build.rootfs import open_root
-    from onggi.build.tree import Tree
-    from onggi.linux.fd import Fd
-
-    os.makedirs(path, exist_ok=True)
-    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
-    with (
-        open_root(store.snapshots.view(image.diff_ids), store.workshop) as root,
-        Fd(os.open(path, flags)) as directory,
-    ):
-        tree = Tree(root.fileno())
-        owner = (os.geteuid(), os.getegid())
-        destination = Destination(directory.fileno(), Attributes(owner=owner))
-        destination.copy(tree, tree.at(""), "/", lambda _entry: False)

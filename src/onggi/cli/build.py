@@ -132,7 +132,7 @@ def _refuse_attestations(given: Given) -> None:
 
 def _metadata(invocation: Invocation, identity: str, options: BuildOptions) -> str:
     """Say what was built, with Docker's keys; of the manifest only if the store has it."""
-    from onggi.oci.jsontext import dumps
+    import json
 
     known: dict[str, object] = {"containerimage.config.digest": identity}
     if not options.outputs or any(output.is_stored for output in options.outputs):
@@ -140,7 +140,7 @@ def _metadata(invocation: Invocation, identity: str, options: BuildOptions) -> s
         known["containerimage.descriptor"] = image["Descriptor"]
         known["containerimage.digest"] = image["Descriptor"]["digest"]
         known["image.name"] = ",".join(options.tags)
-    return f"{dumps(known)}\n"
+    return f"{json.dumps(known, indent=2)}\n"
 
 
 def _build(options: BuildOptions, progress: Renderer, invocation: Invocation) -> str:
