@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from onggi.build.errors import BuildError
-from onggi.build.secrets import SecretStore, sweep
 from onggi.store.collect import collect
 from onggi.store.store import Store
 from support.builds import Yard, add_busybox
@@ -140,18 +139,6 @@ def test_a_very_deep_context_is_refused(yard: Yard) -> None:
 def test_a_fifo_does_not_make_the_build_wait(yard: Yard) -> None:
     os.mkfifo(yard.context / "fifo")
     yard.build("FROM busybox\nCOPY . /all\n")
-
-
-def test_secrets_of_the_killed_are_swept(tmp_path: Path) -> None:
-    left = tmp_path / "onggi-secrets-dead"
-    left.mkdir()
-    (left / "x").write_text("secret")
-    other = tmp_path / "somebody else's"
-    other.mkdir()
-    sweep(str(tmp_path))
-    assert not left.exists()
-    assert other.exists()
-    SecretStore({}).close()
 
 
 KILLED = """

@@ -1,8 +1,7 @@
 """Secrets of RUN steps: files that exist only while a command runs, and only in memory.
 
-Each is written to a file on a tmpfs of the host, in a directory that only root may enter, and
-bound into the container. The directory is locked as long as its owner lives: what a killed build
-leaves behind is removed by the next one.
+Each is written to a file on a tmpfs of the host (secret_files.py), and bound into the container.
+What it holds is in no layer, no record, no cache key and no message; its ID may be.
 """
 
 from __future__ import annotations
@@ -10,7 +9,8 @@ from __future__ import annotations
 import os
 
 from onggi.build.errors import BuildError
-from onggi.errors import InvalidInput, Unsupported
+from onggi.build.secret_files import SecretFiles
+from onggi.errors import InvalidInput
 from onggi.linux.fd import Fd
 
 TYPE_CHECKING = False
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from onggi.build.run_mounts import RunMount
 
 LARGEST = 500 << 10  # as BuildKit's limit
-_PREFIX = "onggi-secrets-"
-_PLACES = ("/run", "/dev/shm")
 _DEFAULT_MODE = 0o400
 
 
@@ -31,8 +29,7 @@ class SecretStore:
 
     def __init__(self, given: Mapping[str, Secret]) -> None:
         self._given = given
-        self._directory = ""
-        self._lock: Fd | None = None
+        self._files = SecretFiles()
 
     def require_files(self) -> None:
         """Find the files before anything is built, and not in its last step.
@@ -73,7 +70,7 @@ class SecretStore:
             return os.fsencode(os.environ[name])
         try:
             with Fd(os.open(path, os.O_RDONLY | os.O_CLOEXEC)) as file:
-                return os.read(file.fileno(), LARGEST + 1)
+                return _read(file.fileno())
         except OSError as error:
             raise BuildError(
                 f"secret {secret.id}: cannot read {path}: {os.strerror(error.errno or 0)}"
@@ -81,30 +78,12 @@ class SecretStore:
 
     def file(self, mount: RunMount, data: bytes) -> str:
         """Write a secret to a file in memory that has the mount's owner and permissions."""
-        path = f"{self._place()}/{os.urandom(8).hex()}"
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-        with Fd(os.open(path, flags, 0o600)) as file:
-            rest = memoryview(data)
-            while rest:
-                rest = rest[os.write(file.fileno(), rest) :]
-            os.fchown(file.fileno(), mount.uid or 0, mount.gid or 0)
-            os.fchmod(file.fileno(), _DEFAULT_MODE if mount.mode is None else mount.mode)
-        return path
-
-    def _place(self) -> str:
-        if not self._directory:
-            parent = _memory()
-            sweep(parent)
-            self._directory, self._lock = _make_locked(parent)
-        return self._directory
+        mode = _DEFAULT_MODE if mount.mode is None else mount.mode
+        return self._files.write(data, mode=mode, uid=mount.uid or 0, gid=mount.gid or 0)
 
     def close(self) -> None:
         """Remove all files; closing twice is fine."""
-        directory, self._directory = self._directory, ""
-        if directory:
-            _remove(directory)
-        if self._lock is not None:
-            self._lock.close()
+        self._files.close()
 
 
 def _file_of(secret: Secret) -> str:
@@ -114,48 +93,9 @@ def _file_of(secret: Secret) -> str:
     return "" if secret.env or secret.id in os.environ else secret.id
 
 
-def _make_locked(parent: str) -> tuple[str, Fd]:
-    """Make a directory and lock it; a sweeper may come between the two, so try again."""
-    from onggi.store.locks import try_directory
-
-    while True:
-        path = f"{parent}/{_PREFIX}{os.urandom(8).hex()}"
-        os.mkdir(path, 0o700)
-        lock = try_directory(path)
-        if lock is not None:
-            return path, Fd(lock)
-
-
-def _memory() -> str:
-    """Find a directory whose files lie in memory."""
-    mounts = _tmpfs_mounts()
-    for place in _PLACES:
-        if place in mounts:
-            return place
-    raise Unsupported("secrets need a tmpfs", hint="mount one at /dev/shm")
-
-
-def _tmpfs_mounts() -> set[str]:
-    from onggi.linux import mountinfo
-
-    latest = {entry.mountpoint: entry.fstype for entry in mountinfo.read()}
-    return {place for place, fstype in latest.items() if fstype == "tmpfs"}
-
-
-def sweep(parent: str) -> None:
-    """Remove the secrets of builds that were killed."""
-    from onggi.store.locks import try_directory
-
-    for name in os.listdir(parent):
-        if not name.startswith(_PREFIX):
-            continue
-        lock = try_directory(f"{parent}/{name}")
-        if lock is not None:
-            with Fd(lock):
-                _remove(f"{parent}/{name}")
-
-
-def _remove(directory: str) -> None:
-    for name in os.listdir(directory):
-        os.unlink(f"{directory}/{name}")
-    os.rmdir(directory)
+def _read(fd: int) -> bytes:
+    """Read a file to its end, which a pipe gives in parts; one byte more than allowed is enough."""
+    data = b""
+    while len(data) <= LARGEST and (chunk := os.read(fd, LARGEST + 1 - len(data))):
+        data += chunk
+    return data
