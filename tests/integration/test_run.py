@@ -261,6 +261,25 @@ def test_volumes(jar: Onggi, tmp_path: Path) -> None:
     jar("volume", "rm", "named")
 
 
+def test_an_empty_volume_gets_what_the_image_has_there(jar: Onggi) -> None:
+    script = "stat -c '%U %a' /home/kim; cat /home/kim/pot; readlink /home/kim/kiln"
+    build = "mkdir -m 750 /home/kim; echo clay > /home/kim/pot; ln -s /fire /home/kim/kiln"
+    jar("run", "--name", "potter", "busybox", "sh", "-c", f"{build}; chown -R 9 /home/kim")
+    jar("commit", "potter", "pottery")
+    jar("rm", "potter")
+    seen = "UNKNOWN 750\nclay\n/fire\n"
+    run = ("run", "--rm", "-v", "shelf:/home/kim")
+    assert jar(*run, "pottery", "sh", "-c", script).stdout == seen
+    assert jar(*run, "busybox", "sh", "-c", script).stdout == seen  # it is the volume's now
+    assert jar(*run, "pottery", "sh", "-c", "echo glaze > /home/kim/pot").stdout == ""
+    assert jar(*run, "pottery", "cat", "/home/kim/pot").stdout == "glaze\n"
+    nothing = ("--mount", "type=volume,src=rack,dst=/home/kim,volume-nocopy")
+    for options in (["-v", "bare:/home/kim:nocopy"], nothing):
+        assert sh(jar, ["-v", "/anonymous", *options], "ls /home/kim") == ""
+    jar("rmi", "pottery")
+    jar("volume", "rm", "shelf", "bare", "rack")
+
+
 def test_a_name_has_one_container(jar: Onggi, web: str) -> None:
     done = jar.attempt("run", "--rm", "--name", web, "busybox", "true")
     assert done.returncode == 125

@@ -52,3 +52,34 @@ def test_a_damaged_record_is_said_to_be(root_dir: Path) -> None:
         (root_dir / "volumes" / "data" / "volume.json").write_text("{")
         with pytest.raises(Corrupt):
             store.volumes.get("data")
+
+
+def test_a_volume_is_filled_once(root_dir: Path) -> None:
+    with Store(str(root_dir), durable=False) as store:
+        store.volumes.create("data")
+        image = root_dir / "tmp" / "image"
+        (image / "deep").mkdir(parents=True, mode=0o750)
+        (image / "deep" / "file").write_text("of the image\n")
+        (image / "link").symlink_to("/etc/passwd")
+        image.chmod(0o1777)
+        os.utime(image, (1000, 1000))
+        store.volumes.fill("data", [str(image)])
+        data = Path(store.volumes.path("data"))
+        assert (data / "deep" / "file").read_text() == "of the image\n"
+        assert (data / "link").readlink() == Path("/etc/passwd")
+        assert (data.stat().st_mode & 0o7777, data.stat().st_mtime) == (0o1777, 1000)
+        (data / "deep" / "file").write_text("mine\n")
+        store.volumes.fill("data", [str(image)])
+        assert (data / "deep" / "file").read_text() == "mine\n"
+        assert os.listdir(store.workshop.path) == []
+
+
+def test_a_copy_that_fails_leaves_the_volume_empty(root_dir: Path) -> None:
+    with Store(str(root_dir), durable=False) as store:
+        store.volumes.create("data")
+        with pytest.raises(FileNotFoundError):
+            store.volumes.fill("data", [str(root_dir / "nowhere")])
+        assert os.listdir(store.volumes.path("data")) == []
+        assert os.listdir(store.workshop.path) == []
+        with pytest.raises(VolumeNotFound):
+            store.volumes.fill("other", [])

@@ -180,6 +180,8 @@ def _compose(
     granted, resources, warnings = limits.fitted(request, host)
     instead = "" if make else f"{directory}/volumes"
     mounts = volumes.resolve(options, image.config.volumes, store, instead=instead)
+    if make:
+        volumes.fill(mounts, trees, store)
     parts = spec.Parts(
         identifier=identifier,
         image=image.config,

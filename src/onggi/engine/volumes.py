@@ -61,6 +61,11 @@ class VolumeMount:
             "options": options,
         }
 
+    @property
+    def copies(self) -> bool:
+        """Whether an empty volume gets what the image has at its place."""
+        return "nocopy" not in self.options
+
     def to_json(self) -> dict[str, Any]:
         """Return the mount as `inspect` shows it (Docker Engine API, MountPoint)."""
         shown = {
@@ -217,6 +222,8 @@ def _require_modes(options: tuple[str, ...], *, on_host: bool) -> None:
             raise InvalidInput(f"invalid mode: {word}", hint="ro, rw, or a propagation")
         if word in _PROPAGATION and not on_host:
             raise InvalidInput(f"invalid mode: {word}", hint="a volume has no propagation")
+        if word == "nocopy" and on_host:
+            raise InvalidInput(f"invalid mode: {word}", hint="it goes with volumes")
     for row in _MODES:
         said = [word for word in options if word in row]
         if len(said) > 1:
@@ -257,6 +264,30 @@ def _found(mount: VolumeMount, store: Store, instead: str) -> VolumeMount:
         name=name,
         options=mount.options,
     )
+
+
+def fill(mounts: list[VolumeMount], trees: list[str], store: Store) -> None:
+    """Put into volumes that are empty what the image has where they will be mounted.
+
+    Source: docs.docker.com/engine/storage/volumes, "Populate a volume using a container".
+    """
+    wanted = [mount for mount in mounts if mount.kind == "volume" and mount.copies]
+    if not wanted:
+        return
+    from onggi.store import lookup
+    from onggi.store.merge import Stack
+
+    with Stack(trees) as stack:
+        for mount in wanted:
+            view = lookup.directory(stack, mount.target)
+            if view is None:
+                continue
+            with view:
+                # By descriptor, and with a component behind it: the links of /proc are not followed
+                # at a path's end.
+                store.volumes.fill(
+                    mount.name, [f"/proc/self/fd/{fd}/." for fd in view.descriptors.values()]
+                )
 
 
 def tmpfs(options: ContainerOptions) -> Iterator[dict[str, Any]]:

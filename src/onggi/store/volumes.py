@@ -11,7 +11,7 @@ from onggi.store.names import require_name
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from typing import Any
 
     from onggi.store.workshop import Workshop
@@ -80,6 +80,29 @@ class Volumes:
         """Return where that directory is, or would be. Raises: VolumeNotFound: for no name."""
         return f"{self._root}/{self._checked(name)}/{_DATA}"
 
+    def fill(self, name: str, trees: Sequence[str]) -> None:
+        """Copy stacked directories into the volume, unless there is something in it already.
+
+        The volume's own directory takes the owner and mode of theirs. Of racing processes one
+        copies and the others wait for it; until all is copied and on the disk, it stays empty.
+
+        Args: trees: as containers see them, the topmost first.
+        Raises: VolumeNotFound; OSError: the file system is full, or fails.
+        """
+        import fcntl
+
+        # Not on what containers see: a program in one could hold that lock for ever.
+        try:
+            lock_fd = os.open(f"{self._root}/{self._checked(name)}", os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            raise VolumeNotFound(name) from None
+        try:
+            fcntl.flock(lock_fd, fcntl.LOCK_EX)
+            if not os.listdir(self.path(name)):
+                self._fill(self.path(name), trees)
+        finally:
+            os.close(lock_fd)
+
     def list(self) -> Iterator[dict[str, Any]]:
         """Load the record of every volume, by name."""
         for name in sorted(os.listdir(self._root)):
@@ -108,6 +131,31 @@ class Volumes:
             data = jsontext.dumps(record).encode()
             write_new(f"{half_made}/{_RECORD}", data, durable=self._durable)
             self._publish(half_made, name)
+        finally:
+            self._workshop.remove(half_made)
+
+    def _fill(self, data: str, trees: Sequence[str]) -> None:
+        from onggi.linux.fd import Fd
+        from onggi.linux.sync import syncfs
+        from onggi.store.attributes import copy_attributes
+        from onggi.store.byte_source import ByteSource
+        from onggi.store.tar_limits import Limits
+        from onggi.store.tar_write import tree_archive
+        from onggi.store.unpack import extract
+
+        half_made = self._workshop.new_directory()
+        try:
+            extract(ByteSource(tree_archive(trees)), half_made, Limits())
+            with Fd(os.open(half_made, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)) as copied:
+                if self._durable:
+                    syncfs(copied)
+                moment_ns = os.fstat(copied.fileno()).st_mtime_ns  # before renaming changes it
+                for entry in os.listdir(half_made):
+                    os.rename(f"{half_made}/{entry}", f"{data}/{entry}")
+                copy_attributes(copied.fileno(), os.fsencode(data))
+                os.utime(data, ns=(moment_ns, moment_ns))
+            if self._durable:
+                sync_directory(data)
         finally:
             self._workshop.remove(half_made)
 
