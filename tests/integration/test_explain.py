@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from support.command import Onggi
+from support.command import Onggi, root_of_module
 from support.requirements import requires
 from support.twins import Seen, Twins, host_mounts
 
@@ -108,8 +108,8 @@ def generated(seed: int) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Onggi]:
-    root = Path("/dev/shm") / tmp_path_factory.mktemp("onggi-test-explain").name
+def store() -> Iterator[Onggi]:
+    root = root_of_module("explain")
     root.mkdir()
     command = Onggi(root / "a store")
     command("bootstrap", "busybox")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from support.command import Onggi
+from support.command import Onggi, root_of_module
 from support.requirements import requires
 from support.twins import Twins, host_mounts
 
@@ -17,8 +17,8 @@ pytestmark = requires("root", "overlayfs", "cgroup-memory", "cgroup-pids", "busy
 
 
 @pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Onggi]:
-    root = Path("/dev/shm") / tmp_path_factory.mktemp("onggi-test-script").name
+def store() -> Iterator[Onggi]:
+    root = root_of_module("script")
     command = Onggi(root)
     command("bootstrap", "busybox")
     yield command

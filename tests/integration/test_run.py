@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from support.command import Onggi
+from support.command import Onggi, root_of_module
 from support.requirements import requires
 
 pytestmark = requires("root", "overlayfs", "cgroup-memory", "cgroup-cpu", "cgroup-pids", "busybox")
@@ -22,8 +22,8 @@ CGROUP = "/sys/fs/cgroup"
 
 
 @pytest.fixture(scope="module")
-def jar(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Onggi]:
-    root = Path("/dev/shm") / tmp_path_factory.mktemp("run").name
+def jar() -> Iterator[Onggi]:
+    root = root_of_module("run")
     command = Onggi(root)
     command("bootstrap", "busybox")
     yield command
@@ -262,20 +262,20 @@ def test_volumes(jar: Onggi, tmp_path: Path) -> None:
 
 
 def test_an_empty_volume_gets_what_the_image_has_there(jar: Onggi) -> None:
-    script = "stat -c '%U %a' /home/kim; cat /home/kim/pot; readlink /home/kim/kiln"
-    build = "mkdir -m 750 /home/kim; echo clay > /home/kim/pot; ln -s /fire /home/kim/kiln"
-    jar("run", "--name", "potter", "busybox", "sh", "-c", f"{build}; chown -R 9 /home/kim")
+    script = "stat -c '%U %a' /pottery; cat /pottery/jar; readlink /pottery/kiln"
+    build = "mkdir -m 750 /pottery; echo clay > /pottery/jar; ln -s /fire /pottery/kiln"
+    jar("run", "--name", "potter", "busybox", "sh", "-c", f"{build}; chown -R 9 /pottery")
     jar("commit", "potter", "pottery")
     jar("rm", "potter")
     seen = "UNKNOWN 750\nclay\n/fire\n"
-    run = ("run", "--rm", "-v", "shelf:/home/kim")
+    run = ("run", "--rm", "-v", "shelf:/pottery")
     assert jar(*run, "pottery", "sh", "-c", script).stdout == seen
     assert jar(*run, "busybox", "sh", "-c", script).stdout == seen  # it is the volume's now
-    assert jar(*run, "pottery", "sh", "-c", "echo glaze > /home/kim/pot").stdout == ""
-    assert jar(*run, "pottery", "cat", "/home/kim/pot").stdout == "glaze\n"
-    nothing = ("--mount", "type=volume,src=rack,dst=/home/kim,volume-nocopy")
-    for options in (["-v", "bare:/home/kim:nocopy"], nothing):
-        assert sh(jar, ["-v", "/anonymous", *options], "ls /home/kim") == ""
+    assert jar(*run, "pottery", "sh", "-c", "echo glaze > /pottery/jar").stdout == ""
+    assert jar(*run, "pottery", "cat", "/pottery/jar").stdout == "glaze\n"
+    nothing = ("--mount", "type=volume,src=rack,dst=/pottery,volume-nocopy")
+    for options in (["-v", "bare:/pottery:nocopy"], nothing):
+        assert sh(jar, ["-v", "/anonymous", *options], "ls /pottery") == ""
     jar("rmi", "pottery")
     jar("volume", "rm", "shelf", "bare", "rack")
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from support.command import Onggi
+from support.command import Onggi, root_of_module
 from support.requirements import requires
 
 pytestmark = requires("root", "overlayfs", "busybox", "compiler")
@@ -65,8 +65,8 @@ int main(void) {
 
 
 @pytest.fixture(scope="module")
-def jar(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Onggi]:
-    root = Path("/dev/shm") / tmp_path_factory.mktemp("inside").name
+def jar() -> Iterator[Onggi]:
+    root = root_of_module("inside")
     command = Onggi(root)
     command("bootstrap", "busybox")
     yield command

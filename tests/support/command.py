@@ -1,11 +1,17 @@
 """The installed command, as a user runs it, on a store of its own."""
 
+import os
 import subprocess
 from pathlib import Path
 
 from support.repository import COMMAND
 
 Words = str | Path
+
+
+def root_of_module(name: str) -> Path:
+    """Return where the store of a test module lies: in memory, and no other test run's."""
+    return Path(f"/dev/shm/onggi-test-{name}-{os.getpid()}")
 
 
 class Onggi:

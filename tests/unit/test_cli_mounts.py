@@ -28,6 +28,32 @@ def test_mounts(raw: str, mount: tuple[str, str, str, bool]) -> None:
     }
 
 
+def test_a_path_with_a_comma_stands_in_quotes() -> None:
+    assert mounts.mount('type=bind,"source=/a,b",target=/b')["source"] == "/a,b"
+
+
+def test_a_source_that_is_told_from_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir("/usr")
+    assert mounts.mount("type=bind,source=./share,target=/b")["source"] == "/usr/share"
+    assert mounts.mount("type=bind,source=..,target=/b")["source"] == "/"
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("type=bind,source=/a,bind-propagation=rslave", {"propagation": "rslave"}),
+        ("type=bind,source=/a,bind-nonrecursive", {"recursive": "disabled"}),
+        ("type=bind,source=/a,bind-recursive=writable", {"recursive": "writable"}),
+        ("source=data,volume-nocopy", {"nocopy": True}),
+        ("source=data,volume-nocopy=false,consistency=cached", {}),
+    ],
+)
+def test_what_else_can_be_said(words: str, said: dict[str, object]) -> None:
+    found = mounts.mount(f"{words},target=/b")
+    plain = ("type", "source", "target", "readonly")
+    assert {name: value for name, value in found.items() if name not in plain} == said
+
+
 @pytest.mark.parametrize(
     ("raw", "tmpfs"),
     [
@@ -47,13 +73,16 @@ def test_tmpfs(raw: str, tmpfs: str) -> None:
         ("type=bind,colour=red,target=/b", "unexpected key 'colour'"),
         ("type=bind,source,target=/b", "'source' must be a key=value pair"),
         ("type=nfs,target=/b", "unknown type 'nfs'; there are bind, volume, tmpfs"),
-        ("type=bind,source=/a", "target must be an absolute path"),
+        ("type=bind,source=/a", "target is required"),
+        ("type=bind,source=/a,target=/b,bind-propagation=far", "bind-propagation is one of"),
+        ("type=bind,source=/a,target=/b,bind-recursive=readonly", "goes with readonly"),
+        ("type=volume,target=/b,bind-propagation=shared", "bind-propagation goes with type=bind"),
         ("type=bind,source=/a,target=b", "target must be an absolute path"),
         ("type=bind,source=a,target=/b", "source of a bind mount must be an absolute path"),
         ("type=bind,target=/b", "source of a bind mount must be an absolute path"),
-        ("type=bind,source=/a,target=/b,tmpfs-size=1", "go with type=tmpfs"),
+        ("type=bind,source=/a,target=/b,tmpfs-size=1", "tmpfs-size goes with type=tmpfs"),
         ("type=bind,source=/a,target=/b,ro=maybe", "readonly is true or false"),
-        ("", "unexpected key ''"),
+        ("", "target is required"),
     ],
 )
 def test_refusals(raw: str, why: str) -> None:

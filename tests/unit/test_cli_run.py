@@ -64,6 +64,8 @@ def test_a_plain_run() -> None:
         ("--ulimit nofile=1 --ulimit core=0", {"limits": {"ulimit": ["nofile=1", "core=0"]}}),
         ("-m 128m --cpus .5", {"limits": {"cpus": ".5", "memory": "128m"}}),
         ("-c 512", {"limits": {"cpu-shares": "512"}}),
+        ("--oom-kill-disable", {"limits": {"oom-kill-disable": "true"}}),
+        ("--net host", {"network": "host"}),
     ],
 )
 def test_options(words: str, difference: dict[str, object]) -> None:
@@ -72,14 +74,14 @@ def test_options(words: str, difference: dict[str, object]) -> None:
 
 def test_every_limit_goes_on_as_it_was_written() -> None:
     for option in RESOURCES.options:
-        if option.name != "cgroup-parent":
+        if option.name != "cgroup-parent" and not isinstance(option, Switch):
             limits = changed(f"--{option.name}=x")["limits"]
             assert limits in ({option.name: "x"}, {option.name: ["x"]})
 
 
 def test_every_option_changes_something() -> None:
     # What is not the container's but the command's own.
-    own = {"help", "explain", "cidfile", "sig-proxy", "env-file", "env", "mount", "label"}
+    own = {"attach", "help", "explain", "cidfile", "sig-proxy", "env-file", "env", "mount", "label"}
     for option in COMMAND.options():
         if option.name not in own:
             value = "" if isinstance(option, Switch) else "=7"

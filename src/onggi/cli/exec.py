@@ -16,6 +16,7 @@ COMMAND = Command(
     least=2,
     most=None,
     interspersed=False,
+    docker="exec",
     description="Runs another program in the namespaces and control groups of a container that "
     "runs, with its capabilities and its filter. The program ends with the container.\n\n"
     "The exit code is the program's: 126 when it cannot be executed, 127 when it is not there.",

@@ -141,12 +141,14 @@ class Command:
 
     `arguments` is the usage line's tail; `least` and `most` bound how many there are (`most` of
     None: no bound). `failure` is the exit code of a refusal that is not about the words. `refused`
-    are long options that people know and that are not here, each with what to do instead.
+    are long options that people know and that are not here, each with what to do instead. `docker`
+    names the command of Docker's that has more of them, in `absent`; "" is none.
     """
 
     __slots__ = (
         "arguments",
         "description",
+        "docker",
         "examples",
         "failure",
         "interspersed",
@@ -168,9 +170,11 @@ class Command:
         interspersed: bool = True,
         failure: int = 1,
         refused: Mapping[str, str] | None = None,
+        docker: str = "",
     ) -> None:
         self.arguments = arguments
         self.description = description
+        self.docker = docker
         self.examples = examples
         self.failure = failure
         self.interspersed = interspersed
@@ -271,7 +275,7 @@ class _Reader:
 
     def _long(self, word: str) -> None:
         name, equals, value = word[2:].partition("=")
-        option = self.long.get(name)
+        option = self.long.get(name) or self._absent(name)
         if option is None:
             raise self._unknown(f"unknown flag: --{name}", name)
         if equals:
@@ -285,7 +289,7 @@ class _Reader:
         word = letters
         while letters:
             letter, letters = letters[0], letters[1:]
-            option = self.short.get(letter)
+            option = self.short.get(letter) or self._absent(letter)
             if option is None:
                 raise self._unknown(f"unknown shorthand flag: '{letter}' in -{word}")
             if len(letters) > 1 and letters[0] == "=":
@@ -296,6 +300,14 @@ class _Reader:
                 self._accept(option, letters or self._next(missing))
                 return
             self._accept(option, "true")
+
+    def _absent(self, name: str) -> Option | None:
+        """Return the option of Docker's that is called so, if it is known and not to be had."""
+        if not self.command.docker:
+            return None
+        from onggi.cli.absent import find
+
+        return find(self.command.docker, name)
 
     def _next(self, missing: str) -> str:
         if not self.rest:

@@ -6,7 +6,7 @@ import os
 import sys
 
 from onggi.cli import attached, mounts, pairs
-from onggi.cli.options import Command, Section, Switch, Text, Texts, UsageError, Whole
+from onggi.cli.options import Command, Section, Switch, Text, Texts, UsageError, Whole, bad_value
 from onggi.engine.options import ContainerOptions
 
 TYPE_CHECKING = False
@@ -14,12 +14,14 @@ if TYPE_CHECKING:
     from onggi.cli.invocation import Invocation
     from onggi.cli.options import Given
     from onggi.engine.containers import Container
+    from onggi.engine.options import Session
 
 PROCESS = Section(
     "What runs",
     Switch("detach", "d", "Run in the background and print the container's ID"),
     Switch("interactive", "i", "Pass our input on to the program"),
     Switch("tty", "t", "Give the program a terminal"),
+    Texts("attach", "a", "STREAM", "Pass on only stdin, stdout or stderr; may be repeated"),
     Switch("rm", "", "Remove the container when it ends"),
     Text("name", "", "NAME", "Name the container; without, it gets a name of two words"),
     Text("cidfile", "", "FILE", "Write the container's ID to a new file"),
@@ -50,6 +52,7 @@ FILES = Section(
 ISOLATION = Section(
     "How it is isolated",
     Text("network", "", "MODE", '"none": loopback only; "host": the host\'s own network'),
+    Text("net", "", "MODE", "The same, as older Docker spells it"),
     Text("hostname", "h", "NAME", "The container's host name"),
     Text("domainname", "", "NAME", "The container's NIS domain name"),
     Text("userns", "", "MODE", '"host": root is root; "auto": its users are nobody on the host'),
@@ -69,8 +72,11 @@ RESOURCES = Section(
     Text("memory", "m", "BYTES", "Most memory; beyond it the kernel kills (128m, 2g)"),
     Text("memory-reservation", "", "BYTES", "Memory it keeps when the host runs short"),
     Text("memory-swap", "", "BYTES", "Most memory and swap together; -1: unlimited swap"),
+    Text("memory-swappiness", "", "0-100", "How readily its memory is swapped out (cgroup v1)"),
+    Switch("oom-kill-disable", "", "Let it wait for memory, not be killed (cgroup v1)"),
     Text("pids-limit", "", "NUMBER", "Most processes and threads; -1: unlimited"),
     Text("blkio-weight", "", "WEIGHT", "Its share of disk time, 10 to 1000"),
+    Texts("blkio-weight-device", "", "DEVICE:WEIGHT", "Its share of one disk's time"),
     Texts("device-read-bps", "", "DEVICE:RATE", "Most bytes read a second, as in /dev/sda:1mb"),
     Texts("device-write-bps", "", "DEVICE:RATE", "Most bytes written a second"),
     Texts("device-read-iops", "", "DEVICE:RATE", "Most reads a second"),
@@ -85,6 +91,7 @@ COMMAND = Command(
     most=None,
     interspersed=False,
     failure=125,
+    docker="run",
     description="Makes a container from IMAGE and runs COMMAND, or what the image says, in it. The "
     "image's layers are read-only and shared; what the program writes goes to a layer of its own. "
     "The host makes the container's control groups and sets their numbers before the program "
@@ -103,11 +110,19 @@ COMMAND = Command(
     ),
 )
 
+_STREAMS = ("stdin", "stdout", "stderr")
+
 # Options whose values go to the engine as they were written, under the same names.
 LIMITS = (
     "shm-size",
     *(option.name for option in RESOURCES.options if option.name != "cgroup-parent"),
 )
+
+
+class ConflictingOptions(UsageError):
+    """Two options that cannot both be meant."""
+
+    exit_code = 1
 
 
 def execute(given: Given, invocation: Invocation) -> int:
@@ -116,21 +131,57 @@ def execute(given: Given, invocation: Invocation) -> int:
     if given.on("explain"):
         print(invocation.engine.explain(options), end="")
         return 0
+    wanted = _attached(given)
     cidfile = given.text("cidfile")
     if cidfile:
-        _refuse_existing(cidfile)
-    invocation.look_ahead()
-    if options.detach:
-        container = invocation.engine.containers.run(options).container
-        _announce(container, cidfile)
-        print(container.id)
-        return 0
-    streams = attached.streams(interactive=options.interactive, tty=options.tty)
-    session = invocation.engine.containers.run(options, streams=streams)
+        _claim(cidfile)
+    try:
+        session = _start(given, options, wanted, invocation)
+    except BaseException:
+        if cidfile:
+            os.unlink(cidfile)
+        raise
     _announce(session.container, cidfile)
+    if options.detach or (wanted and not {"stdout", "stderr"} & wanted):
+        print(session.container.id, flush=True)
+    if options.detach:
+        return 0
     return attached.follow(
-        session, interactive=options.interactive, tty=options.tty, forward=given.on("sig-proxy")
+        session,
+        interactive=options.interactive and _is_wanted("stdin", wanted),
+        tty=options.tty,
+        forward=given.on("sig-proxy"),
     )
+
+
+def _start(
+    given: Given, options: ContainerOptions, wanted: set[str], invocation: Invocation
+) -> Session:
+    if options.detach:
+        invocation.look_ahead()
+        return invocation.engine.containers.run(options)
+    interactive = given.on("interactive") and _is_wanted("stdin", wanted)
+    invocation.look_ahead()
+    streams = attached.streams(interactive=interactive, tty=options.tty)
+    streams.stdout_fd = streams.stdout_fd if _is_wanted("stdout", wanted) else -1
+    streams.stderr_fd = streams.stderr_fd if _is_wanted("stderr", wanted) else -1
+    return invocation.engine.containers.run(options, streams=streams)
+
+
+def _attached(given: Given) -> set[str]:
+    """Return the streams that `--attach` names; none is all of them."""
+    wanted = set()
+    for raw in given.texts("attach"):
+        if raw.lower() not in _STREAMS:
+            raise bad_value("-a, --attach", raw, "valid streams are stdin, stdout and stderr")
+        wanted.add(raw.lower())
+    if wanted and given.on("detach"):
+        raise ConflictingOptions("conflicting options: cannot specify both --attach and --detach")
+    return wanted
+
+
+def _is_wanted(stream: str, wanted: set[str]) -> bool:
+    return not wanted or stream in wanted
 
 
 def container_options(given: Given) -> ContainerOptions:
@@ -149,7 +200,7 @@ def container_options(given: Given) -> ContainerOptions:
         user=given.text("user") or "",
         hostname=given.text("hostname") or "",
         domainname=given.text("domainname") or "",
-        network=given.text("network") or "none",
+        network=given.text("network") or given.text("net") or "none",
         volumes=given.texts("volume"),
         mounts=[mounts.mount(raw) for raw in long_mounts if not mounts.is_tmpfs(raw)],
         tmpfs=given.texts("tmpfs")
@@ -177,15 +228,26 @@ def container_options(given: Given) -> ContainerOptions:
 
 def _limits(given: Given) -> dict[str, object]:
     wanted = {name: given.words.get(name) or given.lists.get(name) for name in LIMITS}
-    return {name: value for name, value in wanted.items() if value}
+    found: dict[str, object] = {name: value for name, value in wanted.items() if value}
+    if given.on("oom-kill-disable"):
+        found["oom-kill-disable"] = "true"
+        if not given.text("memory"):
+            print("WARNING: without -m, disabling the OOM killer is dangerous", file=sys.stderr)
+    return found
 
 
-def _refuse_existing(cidfile: str) -> None:
-    if os.path.lexists(cidfile):
+def _claim(cidfile: str) -> None:
+    """Make the file for the container's ID before there is a container, as it may not work."""
+    try:
+        os.close(os.open(cidfile, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644))
+    except FileExistsError:
         raise UsageError(
             f"container ID file {cidfile} exists already",
             hint="its container may be running; remove the file if it is not",
-        )
+        ) from None
+    except OSError as error:
+        reason = (error.strerror or "").lower()
+        raise UsageError(f"cannot make the container ID file {cidfile}: {reason}") from error
 
 
 def _announce(container: Container, cidfile: str | None) -> None:
@@ -193,5 +255,5 @@ def _announce(container: Container, cidfile: str | None) -> None:
     for warning in container.record["warnings"]:
         print(f"WARNING: {warning}", file=sys.stderr)
     if cidfile:
-        with open(cidfile, "x", encoding="ascii") as file:
+        with open(cidfile, "w", encoding="ascii") as file:
             file.write(container.id)

@@ -5,7 +5,7 @@ Source: Docker Engine API v1.50, ContainerInspectResponse, HostConfig, Container
 
 from __future__ import annotations
 
-from onggi.engine import limits
+from onggi.engine import devices, limits
 from onggi.engine.environment import assignments, merged
 from onggi.oci.image import ImageConfig
 from onggi.resources.request import DEFAULT_SHM_SIZE
@@ -179,19 +179,28 @@ def _host_config(record: Json) -> Json:
 
 
 def _mount(words: Json) -> Json:
-    return {
+    shown: Json = {
         "Type": words.get("type", "volume"),
         "Source": words.get("source") or "",
         "Target": words.get("target", ""),
         "ReadOnly": bool(words.get("readonly")),
     }
+    recursive = words.get("recursive", "enabled")
+    bind = {
+        "Propagation": words.get("propagation"),
+        "NonRecursive": recursive == "disabled",
+        "ReadOnlyNonRecursive": recursive == "writable",
+    }
+    if any(bind.values()):
+        shown["BindOptions"] = {name: value for name, value in bind.items() if value}
+    if words.get("nocopy"):
+        shown["VolumeOptions"] = {"NoCopy": True}
+    return shown
 
 
 def _device(text: str) -> Json:
     """Read `--device` once more; it made sense when the container was made."""
-    source, *rest = text.split(":")
-    access = rest.pop() if rest and not set(rest[-1]) - set("rwm") else "rwm"
-    target = rest[0] if rest else source
+    source, target, access = devices.parse(text)
     return {"PathOnHost": source, "PathInContainer": target, "CgroupPermissions": access}
 
 

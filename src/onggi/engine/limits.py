@@ -26,12 +26,15 @@ _WORDS: dict[str, tuple[str, Callable[[str], Any]]] = {
     "memory": ("memory", spelling.parse_size),
     "memory-reservation": ("memory_reservation", spelling.parse_size),
     "memory-swap": ("memory_swap", spelling.parse_memory_swap),
+    "memory-swappiness": ("memory_swappiness", spelling.parse_integer),
+    "oom-kill-disable": ("oom_kill_disable", "true".__eq__),
     "pids-limit": ("pids_limit", spelling.parse_integer),
     "blkio-weight": ("blkio_weight", spelling.parse_integer),
     "oom-score-adj": ("oom_score_adj", spelling.parse_integer),
     "shm-size": ("shm_size", spelling.parse_size),
 }
 _LISTS: dict[str, tuple[str, Callable[[str], Any]]] = {
+    "blkio-weight-device": ("blkio_weight_device", spelling.parse_device_weight),
     "device-read-bps": ("device_read_bps", spelling.parse_device_rate),
     "device-write-bps": ("device_write_bps", spelling.parse_device_rate),
     "device-read-iops": ("device_read_iops", spelling.parse_device_iops),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 
 from onggi.engine import users
@@ -101,8 +102,9 @@ def start(
     relay = Relay(Streams() if options.tty else streams, _owner(container, entry), null_fd)
     try:
         session = _run(engine, container, entry, relay, streams)
-    except BaseException:
+    except BaseException as error:
         relay.close()
+        _tell_of_exec(error)
         raise
     finally:
         relay.close_inside(null_fd)
@@ -110,6 +112,16 @@ def start(
     if options.detach:
         session.detach()
     return session
+
+
+def _tell_of_exec(error: BaseException) -> None:
+    """Say of a failed start that it was not the container's; 126 and 127 are Docker's codes.
+
+    Source: moby daemon/errors.go, setExitCodeFromError.
+    """
+    if isinstance(error, failure.StartFailed) and error.stage != "program":
+        error.message = f"cannot start the program: {error.text}"
+        error.exit_code = 127 if error.number == errno.ENOENT else 126
 
 
 def _owner(container: Container, entry: Entry) -> tuple[int, int]:
@@ -183,6 +195,8 @@ def _process(container: Container, first: dict[str, Any], options: ExecOptions) 
     if options.tty:
         values.setdefault("TERM", "xterm")
     if options.workdir:
-        spec_process["cwd"] = options.workdir
+        from onggi.engine.spec import directory  # here, as most execs have no need of it
+
+        spec_process["cwd"] = directory(options.workdir)
     spec_process["env"] = assignments(values)
     return spec_process

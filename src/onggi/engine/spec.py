@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 NETWORKS = ("none", "host")
 USERNS = ("host", "auto")
 
+_MOST_NAME = 64  # bytes of a host or domain name: __NEW_UTS_LEN, uname(2)
 MAPPED_IDS = 65536  # of a user namespace: all that a 16-bit system knows, `nobody` among them
 
 
@@ -117,11 +118,24 @@ def stop_signal(options: ContainerOptions, image: ImageConfig) -> int:
 
 def _refuse(options: ContainerOptions) -> None:
     if options.network not in NETWORKS:
-        raise InvalidInput(f"network {options.network!r} not found", hint="none or host")
+        raise InvalidInput(
+            f"network {options.network!r} not found",
+            hint='there are "none", loopback only, and "host", the host\'s own',
+        )
+    _require_node_name(options.hostname, "hostname")
+    _require_node_name(options.domainname, "domainname")
     if options.userns not in USERNS:
         raise InvalidInput(f"invalid USER mode: {options.userns}", hint="host or auto")
     if options.userns == "auto" and options.privileged:
         raise InvalidInput("privileged mode is incompatible with user namespaces")
+
+
+def _require_node_name(name: str, kind: str) -> None:
+    """Refuse what the kernel would not take, and what would be several words in /etc/hostname."""
+    if len(name.encode()) > _MOST_NAME:
+        raise InvalidInput(f"invalid {kind} {name!r}", hint=f"at most {_MOST_NAME} bytes")
+    if not name.isprintable() or " " in name:
+        raise InvalidInput(f"invalid {kind} {name!r}", hint="no blanks, no control characters")
 
 
 def _process(options: ContainerOptions, parts: Parts) -> dict[str, Any]:
@@ -130,7 +144,7 @@ def _process(options: ContainerOptions, parts: Parts) -> dict[str, Any]:
     process = spec.process(
         args=command(options, parts.image),
         env=environment(options, parts, user.home),
-        cwd=_directory(options.workdir or parts.image.working_dir or "/"),
+        cwd=directory(options.workdir or parts.image.working_dir or "/"),
         user=user.to_oci(),
         capabilities=list(held),
     )
@@ -179,7 +193,8 @@ def environment(options: ContainerOptions, parts: Parts, home: str) -> list[str]
     return assignments(values)
 
 
-def _directory(path: str) -> str:
+def directory(path: str) -> str:
+    """Return a working directory as it was asked for. Raises: InvalidInput: it is relative."""
     if not path.startswith("/"):
         raise InvalidInput(f"working directory {path!r} is invalid", hint="it must be absolute")
     return path
@@ -213,10 +228,14 @@ def _mounts(options: ContainerOptions, parts: Parts) -> list[dict[str, Any]]:
 def _add_resources(linux: dict[str, Any], options: ContainerOptions, parts: Parts) -> None:
     rules = linux["resources"]["devices"]
     nodes = []
-    for text in options.devices:
-        node, rule = volumes.device(text)
-        nodes.append(node)
-        rules.append(rule)
+    if options.privileged or options.devices:
+        from onggi.engine import devices
+
+        nodes += devices.all_of_host() if options.privileged else []
+        for text in options.devices:
+            more, allowed = devices.asked(text)
+            nodes += more
+            rules += allowed
     if nodes:
         linux["devices"] = nodes
     linux["resources"] = {**parts.resources, "devices": rules}

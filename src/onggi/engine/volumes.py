@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import stat
 
 from onggi.errors import Conflict, InvalidInput
 from onggi.store.names import require_name
@@ -26,16 +25,30 @@ _MODES = (
     ("nocopy",),
 )
 _KERNELS = ("dev", "proc", "sys")
+# Source: tmpfs(5), "Mount options".
+_TMPFS = ("size", "mode", "uid", "gid", "nr_blocks", "nr_inodes", "mpol", "huge")
 
 
 class VolumeMount:
-    """One mount that was asked for: `kind` is "bind" or "volume"; `name` is the volume's."""
+    """One mount that was asked for: `kind` is "bind" or "volume"; `name` is the volume's.
 
-    __slots__ = ("kind", "name", "options", "source", "target")
+    `recursive` tells of what is mounted below a directory of the host, in Docker's words: it is
+    shown too (enabled), shown and never read-only (writable), or not shown (disabled).
+    """
+
+    __slots__ = ("kind", "name", "options", "recursive", "source", "target")
 
     def __init__(
-        self, *, kind: str, source: str, target: str, name: str = "", options: tuple[str, ...] = ()
+        self,
+        *,
+        kind: str,
+        source: str,
+        target: str,
+        name: str = "",
+        options: tuple[str, ...] = (),
+        recursive: str = "enabled",
     ) -> None:
+        self.recursive = recursive
         self.kind = kind
         self.source = source
         self.target = target
@@ -49,11 +62,14 @@ class VolumeMount:
         users inside; a directory of the host keeps its owners.
         """
         propagation = [self._propagation()]
-        mode = ["ro"] if "ro" in self.options else []
+        bind = "bind" if self.recursive == "disabled" else "rbind"
+        # What is mounted below a directory that may only be read may only be read, too.
+        read_only = "ro" if self.recursive in ("disabled", "writable") else "rro"
+        mode = [read_only] if "ro" in self.options else []
         # What is stored with the namespace's owners translated to the host's must gain nobody
         # anything there.
         idmap = ["idmap", "nosuid", "nodev"] if mapped and self.kind == "volume" else []
-        options = ["rbind", *propagation, *mode, *idmap]
+        options = [bind, *propagation, *mode, *idmap]
         return {
             "destination": self.target,
             "type": "bind",
@@ -149,6 +165,18 @@ class Volumes:
                 raise
 
 
+def _require_tmpfs(given: list[str]) -> None:
+    """Refuse what the kernel would refuse without saying which word it was."""
+    from onggi.runtime.steps.options import ATTRIBUTES, IGNORED, SUPERBLOCK
+
+    for word in given:
+        key, equals, value = word.partition("=")
+        known = key in _TMPFS if equals else word in (*ATTRIBUTES, *IGNORED, *SUPERBLOCK)
+        if not known or (equals and not value):
+            hint = f"{', '.join(f'{each}=' for each in _TMPFS)} or a word of mount(8) such as exec"
+            raise InvalidInput(f"invalid tmpfs option {word!r}", hint=hint)
+
+
 def anonymous() -> str:
     """Return a name that nobody chose, as Docker gives it."""
     return os.urandom(32).hex()
@@ -233,8 +261,11 @@ def _require_modes(options: tuple[str, ...], *, on_host: bool) -> None:
 def _from_words(words: dict[str, Any]) -> VolumeMount:
     kind, source = words.get("type", "volume"), words.get("source") or ""
     target = _target(words.get("target") or "")
-    options = ("ro",) if words.get("readonly") else ()
+    said = (words.get("readonly") and "ro", words.get("propagation"))
+    options = tuple(str(word) for word in said if word)
+    _require_modes(options, on_host=kind == "bind")
     if kind == "volume":
+        options += ("nocopy",) if words.get("nocopy") else ()
         return VolumeMount(kind=kind, source="", target=target, name=source, options=options)
     if kind != "bind":
         raise InvalidInput(f"invalid mount type {kind!r}", hint="bind or volume")
@@ -242,7 +273,10 @@ def _from_words(words: dict[str, Any]) -> VolumeMount:
         raise InvalidInput(f"bind source {source!r} must be an absolute path")
     if not os.path.exists(source):
         raise InvalidInput(f"bind source path does not exist: {source}")
-    return VolumeMount(kind=kind, source=source, target=target, options=options)
+    recursive = str(words.get("recursive") or "enabled")
+    return VolumeMount(
+        kind=kind, source=source, target=target, options=options, recursive=recursive
+    )
 
 
 def _found(mount: VolumeMount, store: Store, instead: str) -> VolumeMount:
@@ -295,6 +329,7 @@ def tmpfs(options: ContainerOptions) -> Iterator[dict[str, Any]]:
     for text in options.tmpfs:
         target, _, words = text.partition(":")
         given = words.split(",") if words else []
+        _require_tmpfs(given)
         base = [word for word in ("noexec", "nosuid", "nodev") if word[2:] not in given]
         yield {
             "destination": _target(target),
@@ -302,42 +337,6 @@ def tmpfs(options: ContainerOptions) -> Iterator[dict[str, Any]]:
             "source": "tmpfs",
             "options": [*base, *(word for word in given if word not in base)],
         }
-
-
-def device(text: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Read Docker's `--device`: return the node to make and the rule that allows it.
-
-    Raises: InvalidInput: no such device, or permissions other than r, w and m.
-    """
-    source, *rest = text.split(":")
-    target, access = source, "rwm"
-    if rest and _is_access(rest[-1]):
-        access = rest.pop()
-    if rest:
-        target = rest.pop(0)
-    if rest or not target.startswith("/"):
-        raise InvalidInput(f"invalid device specification: {text}", hint="SOURCE[:TARGET][:rwm]")
-    try:
-        status = os.stat(source)
-    except OSError as error:
-        raise InvalidInput(f"no device at {source}: {(error.strerror or '').lower()}") from error
-    kinds = {stat.S_IFCHR: "c", stat.S_IFBLK: "b"}
-    kind = kinds.get(stat.S_IFMT(status.st_mode))
-    if kind is None:
-        raise InvalidInput(f"not a device node: {source}")
-    numbers = {
-        "type": kind,
-        "major": os.major(status.st_rdev),
-        "minor": os.minor(status.st_rdev),
-    }
-    owner = {"uid": status.st_uid, "gid": status.st_gid}
-    node = {"path": target, **numbers, "fileMode": stat.S_IMODE(status.st_mode), **owner}
-    return node, {"allow": True, **numbers, "access": access}
-
-
-def _is_access(word: str) -> bool:
-    """Tell whether it is some of the letters r, w and m, each at most once."""
-    return bool(word) and len(set(word)) == len(word) and not set(word) - set("rwm")
 
 
 def _clean(path: str) -> str:

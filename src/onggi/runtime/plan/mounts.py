@@ -116,13 +116,15 @@ def plan_devices(config: dict[str, Any], *, mapped: bool) -> list[Step]:
     """
     if not any(map(_is_new_dev, config.get("mounts", []))):
         return []
-    nodes: list[dict[str, Any]] = [
-        {"path": path, "type": "c", "major": major, "minor": minor}
+    nodes: dict[str, dict[str, Any]] = {
+        path: {"path": path, "type": "c", "major": major, "minor": minor}
         for path, major, minor in DEFAULT_DEVICES
-    ]
+    }
+    # Of two at one path the last counts: an asked-for one takes the place of a default.
+    for entry in config.get("linux", {}).get("devices", []):
+        nodes[entry["path"]] = entry
     steps: list[Step] = []
-    for entry in (*nodes, *config.get("linux", {}).get("devices", [])):
-        path = entry["path"]
+    for path, entry in nodes.items():
         steps.append(mounts.BindMount(path, path, ("bind",)) if mapped else _plan_node(entry))
     steps += [devices.MakeSymlink(path, target) for path, target in DEVICE_LINKS]
     return steps

@@ -1,0 +1,111 @@
+"""Docker's options that say nothing here, or that cannot be granted yet: known, so as to say why.
+
+They are read only when a command line has an option that its command does not declare. One that
+asks for what is so anyway is taken; any other is refused by what is missing, and what may do
+instead.
+"""
+
+from __future__ import annotations
+
+from onggi.cli.options import Given, Option, UsageError
+
+_NETWORK = (
+    "containers have no network of their own but loopback yet; with --network host, the program's "
+    "ports are the host's"
+)
+_OWN = "a container always has its own"
+_HEALTH = "health checks are kept in images and shown, but nobody runs them yet"
+_WINDOWS = "it is for Windows"
+
+
+class Absent(Option):
+    """An option that is refused, unless its value is one that is so anyway."""
+
+    __slots__ = ("fine",)
+
+    def __init__(self, name: str, why: str, *, short: str = "", fine: tuple[str, ...] = ()) -> None:
+        super().__init__(name, short, "VALUE", why)
+        self.fine = fine
+
+    def accept(self, given: Given, raw: str) -> None:
+        if raw in self.fine:
+            return
+        other = " or ".join(filter(None, self.fine))
+        value = f"{raw} " if other and self.takes_value else ""
+        hint = f"only {other}" if value else ""
+        raise UsageError(f"{self.spelled} {value}is not available: {self.meaning}", hint=hint)
+
+
+class AbsentSwitch(Absent):
+    """The same for an option that is on or off."""
+
+    __slots__ = ()
+    takes_value = False
+
+
+_ANYWAY = ("true", "false")
+_RUN: tuple[Absent, ...] = (
+    Absent("publish", _NETWORK, short="p"),
+    AbsentSwitch("publish-all", _NETWORK, short="P", fine=("false",)),
+    *(
+        Absent(name, _NETWORK)
+        for name in (
+            *("dns", "dns-opt", "dns-option", "dns-search", "expose", "ip", "ip6", "link"),
+            *("link-local-ip", "mac-address", "net-alias", "network-alias"),
+        )
+    ),
+    Absent("add-host", "write into /etc/hosts with -v FILE:/etc/hosts instead"),
+    Absent(
+        "restart",
+        "nobody is there to start it again; let the host's service manager do it",
+        fine=("no", ""),
+    ),
+    *(
+        Absent(f"health-{name}", _HEALTH)
+        for name in ("cmd", "interval", "retries", "start-interval", "start-period", "timeout")
+    ),
+    AbsentSwitch("no-healthcheck", "", fine=_ANYWAY),
+    Absent(
+        "pull",
+        "there is no registry to pull from yet; build, load, import or bootstrap the image",
+        fine=("missing", "never"),
+    ),
+    AbsentSwitch("quiet", "", short="q", fine=_ANYWAY),
+    AbsentSwitch("disable-content-trust", "", fine=_ANYWAY),
+    Absent("runtime", "containers are run by onggi itself", fine=("", "onggi")),
+    Absent(
+        "log-driver",
+        "what a container writes is kept in a file of its own, for `onggi logs`",
+        fine=("", "local"),
+    ),
+    Absent("log-opt", "a log is bounded anyway, at five files of 16 MiB"),
+    Absent("isolation", _WINDOWS, fine=("", "default")),
+    Absent("pid", _OWN, fine=("", "private")),
+    Absent("ipc", _OWN, fine=("", "private")),
+    Absent("uts", _OWN, fine=("", "private")),
+    Absent("cgroupns", _OWN, fine=("", "private")),
+    Absent("sysctl", "the kernel's settings are the host's to change"),
+    Absent("annotation", "attach a label with -l instead"),
+    Absent("label-file", "name each label with -l"),
+    Absent("detach-keys", "an attached terminal is left by ending its program"),
+    Absent("device-cgroup-rule", "allow a device with --device"),
+    Absent("gpus", "give it the devices with --device"),
+    Absent("storage-opt", "what it writes is bounded by the disk"),
+    Absent("volumes-from", "name each volume with -v"),
+    Absent("volume-driver", "volumes are directories of the host", fine=("", "local")),
+    Absent("kernel-memory", "the kernel counts it in --memory"),
+    Absent("cpu-rt-period", "processor time is shared by --cpus and --cpu-shares"),
+    Absent("cpu-rt-runtime", "processor time is shared by --cpus and --cpu-shares"),
+    *(
+        Absent(name, _WINDOWS)
+        for name in ("cpu-count", "cpu-percent", "io-maxbandwidth", "io-maxiops")
+    ),
+    AbsentSwitch("use-api-socket", "mount a socket with -v", fine=("false",)),
+)
+
+_COMMANDS = {"run": _RUN, "exec": tuple(one for one in _RUN if one.name == "detach-keys")}
+
+
+def find(command: str, name: str) -> Absent | None:
+    """Return the option of Docker's `command` that is called `name`, at length or by its letter."""
+    return next((one for one in _COMMANDS[command] if name in (one.name, one.short)), None)
