@@ -15,7 +15,7 @@ from onggi import Engine
 from onggi.engine import ids
 from onggi.engine.options import ContainerOptions
 from onggi.errors import Unavailable
-from support.command import Onggi
+from support.command import Onggi, root_of_module
 from support.requirements import requires
 
 pytestmark = requires(
@@ -27,9 +27,8 @@ MAPPED = ("--userns", "auto")
 
 
 @pytest.fixture(scope="module")
-def jar(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Onggi]:
-    root = Path("/dev/shm") / tmp_path_factory.mktemp("onggi-test-userns").name
-    command = Onggi(root)
+def jar() -> Iterator[Onggi]:
+    command = Onggi(root_of_module("userns"))
     command("bootstrap", "busybox")
     yield command
     command("system", "reset", "--force")
@@ -342,10 +341,8 @@ class TestRanges:
             configs = [record["config"]["linux"] for record in engine.store.containers.list()]
         return [one["uidMappings"][0]["hostID"] for one in configs if "uidMappings" in one]
 
-    def test_many_at_once_on_two_stores_never_overlap(
-        self, jar: Onggi, tmp_path_factory: pytest.TempPathFactory
-    ) -> None:
-        other = Onggi(Path("/dev/shm") / tmp_path_factory.mktemp("onggi-test-users").name)
+    def test_many_at_once_on_two_stores_never_overlap(self, jar: Onggi) -> None:
+        other = Onggi(root_of_module("users"))
         other("bootstrap", "busybox")
         line = ("run", *MAPPED, "busybox", "true")
         started = [store.start(*line) for store in (jar, other) * 8]
@@ -411,10 +408,8 @@ class TestRanges:
             assert [one.id for one in engine.containers.list(all=True)] == [first.id]
             first.remove()
 
-    def test_a_store_that_is_removed_is_forgotten(
-        self, tmp_path_factory: pytest.TempPathFactory
-    ) -> None:
-        place = Path("/dev/shm") / tmp_path_factory.mktemp("onggi-test-gone").name
+    def test_a_store_that_is_removed_is_forgotten(self) -> None:
+        place = root_of_module("gone")
         store = Onggi(place)
         store("bootstrap", "busybox")
         store("run", "--rm", *MAPPED, "busybox", "true")
