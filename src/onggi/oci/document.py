@@ -35,16 +35,13 @@ def parse(data: bytes, kind: str) -> dict[str, Json]:
 def parse_value(data: bytes, kind: str) -> Json:
     """Parse the bytes of a document; `kind` names it in complaints.
 
-    Raises: Corrupt: too large, not JSON, a repeated key, NaN, nested too deep, or half a
-        surrogate pair, which UTF-8 cannot write back.
+    Raises: Corrupt: too large, or what `jsontext.loads_unique` refuses.
     """
     if len(data) > SIZE_LIMIT:
         raise Corrupt(f"{kind} has {len(data)} bytes, more than the allowed {SIZE_LIMIT}")
     try:
         value: Json = jsontext.loads_unique(data)
-        if b"\\ud" in data.lower():
-            jsontext.canonical(value)
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise Corrupt(f"{kind} is not valid JSON: {error}") from error
     return value
 

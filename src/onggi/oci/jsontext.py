@@ -5,7 +5,14 @@ its pure-Python fallback and its indented printing use. The C scanner and encode
 none of that, so commands that people wait for use them directly; their results are those of
 ``json.loads`` and ``json.dumps``. An interpreter without the C core gets the `json` module.
 
-Source: CPython, Modules/_json.c and Lib/json/{decoder,encoder}.py.
+What Python takes and other languages don't is refused, so that what is read here means the same
+everywhere, and every refusal is a ValueError of one line: NaN and the infinities, also those that
+are too large a number (1e999); whole numbers of more than 64 bits; nesting deeper than the
+interpreter's stack; and, in documents of others, keys that occur twice and halves of surrogate
+pairs.
+
+Source: RFC 8259, sections 4, 6, 8.2 and 9; CPython, Modules/_json.c and
+Lib/json/{decoder,encoder}.py.
 """
 
 from __future__ import annotations
@@ -18,15 +25,15 @@ if TYPE_CHECKING:
 __all__ = ["canonical", "dumps", "loads", "loads_unique"]
 
 _SPACE = " \t\n\r"
+_LEAST, _MOST = -(1 << 63), (1 << 64) - 1  # what a signed or an unsigned word holds
+_MOST_DIGITS = 20
 
 
 class _Rules:
-    """What the C scanner reads its settings from: those of a plain ``json.loads``."""
+    """What the C scanner reads its settings from."""
 
     strict = True
     object_hook = None
-    parse_float = float
-    parse_int = int
 
     def __init__(self, object_pairs_hook: Callable[[list[tuple[str, Any]]], Any] | None) -> None:
         self.object_pairs_hook = object_pairs_hook
@@ -35,6 +42,25 @@ class _Rules:
     def parse_constant(name: str) -> float:
         """Refuse NaN and the infinities, which are no JSON."""
         raise ValueError(f"{name} is not JSON")
+
+    @staticmethod
+    def parse_float(text: str) -> float:
+        """Read a number with a fraction or an exponent, unless it is too large."""
+        value = float(text)
+        if value in (float("inf"), float("-inf")):
+            raise ValueError(f"{_short(text)} is too large a number")
+        return value
+
+    @staticmethod
+    def parse_int(text: str) -> int:
+        """Read a whole number of at most 64 bits."""
+        if len(text) > _MOST_DIGITS or not _LEAST <= (value := int(text)) <= _MOST:
+            raise ValueError(f"{_short(text)} is too large a number")
+        return value
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= 2 * _MOST_DIGITS else text[: 2 * _MOST_DIGITS] + "…"
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -53,8 +79,12 @@ def _make_loads(rules: _Rules) -> Callable[[str], Any]:
     except ImportError:
         import json
 
-        hook = rules.object_pairs_hook
-        return json.JSONDecoder(object_pairs_hook=hook, parse_constant=rules.parse_constant).decode
+        return json.JSONDecoder(
+            object_pairs_hook=rules.object_pairs_hook,
+            parse_constant=rules.parse_constant,
+            parse_float=rules.parse_float,
+            parse_int=rules.parse_int,
+        ).decode
     scan = make_scanner(rules)  # type: ignore[arg-type]  # the stub wants the decoder's class
 
     def scan_all(text: str) -> Any:
@@ -63,7 +93,7 @@ def _make_loads(rules: _Rules) -> Callable[[str], Any]:
             value, end = scan(text, start)
         except (StopIteration, SystemError):
             # Python 3.11's scanner looks for its error class in a module that nobody imported.
-            return _explain(text)
+            raise _explained(text) from None
         if text[end:].strip(_SPACE):
             raise ValueError(f"text after the JSON value, at character {end}")
         return value
@@ -71,11 +101,23 @@ def _make_loads(rules: _Rules) -> Callable[[str], Any]:
     return scan_all
 
 
-def _explain(text: str) -> Any:
-    """Read `text`, which the C core refused, once more with the module that says why."""
+def _explained(text: str) -> ValueError:
+    """Return what the `json` module has to say of `text`, which the C core refused."""
     import json
 
-    return json.loads(text)
+    try:
+        json.loads(text)
+    except ValueError as error:
+        return error
+    return ValueError("it is not JSON")
+
+
+def _flat(work: Callable[[Any], Any], value: Any) -> Any:
+    """Call `work`, which goes down into `value`; where the stack ends it is a plain refusal."""
+    try:
+        return work(value)
+    except RecursionError:
+        raise ValueError("it is nested too deep") from None
 
 
 def _make_dumps(*, sort_keys: bool, ascii_only: bool) -> Callable[[Any], str]:
@@ -110,28 +152,41 @@ def loads(text: str | bytes) -> Any:
 
     Raises: ValueError: it is no JSON; UnicodeDecodeError, a ValueError too, for bad UTF-8.
     """
-    return _loads(text if isinstance(text, str) else text.decode("utf-8"))
+    return _flat(_loads, text if isinstance(text, str) else text.decode("utf-8"))
 
 
 def loads_unique(text: str | bytes) -> Any:
-    """Return the value that `text` stands for, as `loads` does, unless a key occurs twice.
+    """Return the value that `text` stands for, as `loads` does, more strictly.
 
     For documents of others: parsers differ on which of two equal keys counts, so what one tool
-    verified another would run.
+    verified another would run; and half a surrogate pair cannot be written back as UTF-8.
 
-    Raises: ValueError: it is no JSON, or an object in it has a key twice.
+    Raises: ValueError: it is no JSON, an object in it has a key twice, or a string has half a
+        surrogate pair.
     """
-    return _loads_unique(text if isinstance(text, str) else text.decode("utf-8"))
+    text = text if isinstance(text, str) else text.decode("utf-8")
+    value = _flat(_loads_unique, text)
+    if "\\ud" in text or "\\uD" in text:
+        canonical(value)
+    return value
 
 
 def dumps(value: Any) -> str:
     """Return `value` as JSON on one line, keys in their order, in ASCII.
 
     So any str survives, also one with bytes of a file name that are no UTF-8 (PEP 383).
+
+    Raises: ValueError: it is nested too deep, or holds a NaN or an infinity; TypeError: it holds
+        what JSON has no form for.
     """
-    return _dumps(value)
+    text: str = _flat(_dumps, value)
+    return text
 
 
 def canonical(value: Any) -> bytes:
-    """Return `value` as UTF-8 with sorted keys: equal values give equal bytes."""
-    return _canonical(value).encode("utf-8")
+    """Return `value` as UTF-8 with sorted keys: equal values give equal bytes.
+
+    Raises: as `dumps`; UnicodeEncodeError, a ValueError too: a string has half a surrogate pair.
+    """
+    text: str = _flat(_canonical, value)
+    return text.encode("utf-8")
