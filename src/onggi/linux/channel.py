@@ -18,8 +18,16 @@ import os
 import struct
 
 MOST_BYTES = 64 * 1024  # of one message; far below the kernel's bound on a socket's buffer
-_MOST_FDS = 16
+MOST_FDS = 16  # with one message
 _INT = struct.Struct("=i")
+
+
+class CutShort(OSError):
+    """A message that did not arrive whole; nothing of it is left.
+
+    EMSGSIZE: it is longer than any that is sent here. EMFILE: descriptors got lost, for this
+    process has as many as it may have.
+    """
 
 
 def pair() -> tuple[int, int]:
@@ -29,11 +37,16 @@ def pair() -> tuple[int, int]:
 
 
 def send(fd: int, data: bytes, fds: tuple[int, ...] = ()) -> None:
-    """Send one message, with copies of the descriptors `fds`.
+    """Send one message, with copies of the descriptors `fds`, whole or not at all.
 
+    Args: data: 1 to MOST_BYTES bytes. fds: at most MOST_FDS.
     Raises: BrokenPipeError: the other end is closed; BlockingIOError: `fd` does not block and the
-        buffer is full.
+        buffer is full; OSError: EMSGSIZE, there is more than a message may hold.
     """
+    if not data:
+        raise ValueError("an empty message would mean the end")
+    if len(data) > MOST_BYTES or len(fds) > MOST_FDS:
+        raise OSError(errno.EMSGSIZE, os.strerror(errno.EMSGSIZE))
     channel = _socket.socket(fileno=fd)
     try:
         rights = b"".join(_INT.pack(one) for one in fds)
@@ -49,19 +62,32 @@ def receive(fd: int) -> tuple[bytes, list[int]]:
     """Wait for one message and return it with the descriptors that came along, close-on-exec.
 
     Returns: (data, descriptors the caller owns); no data when the other end is closed.
+    Raises: CutShort: it did not arrive whole; BlockingIOError: `fd` does not block, and there is
+        none.
+    Source: recvmsg(2), MSG_TRUNC and MSG_CTRUNC.
     """
     channel = _socket.socket(fileno=fd)
     try:
-        room = _socket.CMSG_SPACE(_MOST_FDS * _INT.size)
+        room = _socket.CMSG_SPACE(MOST_FDS * _INT.size)
         try:
-            data, ancillary, _, _ = channel.recvmsg(MOST_BYTES, room, _socket.MSG_CMSG_CLOEXEC)
+            data, ancillary, flags, _ = channel.recvmsg(MOST_BYTES, room, _socket.MSG_CMSG_CLOEXEC)
         except ConnectionResetError:
-            data, ancillary, _, _ = channel.recvmsg(MOST_BYTES, room, _socket.MSG_CMSG_CLOEXEC)
+            data, ancillary, flags, _ = channel.recvmsg(MOST_BYTES, room, _socket.MSG_CMSG_CLOEXEC)
     finally:
         channel.detach()
+    fds = _descriptors(ancillary)
+    if flags & (_socket.MSG_TRUNC | _socket.MSG_CTRUNC):
+        for number in fds:
+            os.close(number)
+        code = errno.EMSGSIZE if flags & _socket.MSG_TRUNC else errno.EMFILE
+        raise CutShort(code, os.strerror(code))
+    return data, fds
+
+
+def _descriptors(ancillary: list[tuple[int, int, bytes]]) -> list[int]:
     fds: list[int] = []
     for level, kind, rights in ancillary:
         if level == _socket.SOL_SOCKET and kind == _socket.SCM_RIGHTS:
             whole = len(rights) - len(rights) % _INT.size
             fds += [number for (number,) in _INT.iter_unpack(rights[:whole])]
-    return data, fds
+    return fds

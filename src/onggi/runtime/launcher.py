@@ -47,7 +47,10 @@ def main() -> None:
     gc.collect()
     gc.freeze()  # what is here stays, and no collection in a child touches its pages
     while True:
-        kind, fds = channel.receive(request_fd)
+        try:
+            kind, fds = channel.receive(request_fd)
+        except channel.CutShort:
+            continue  # the channel that came along is closed, which tells whoever asked
         if not kind:
             return
         if os.fork() == 0:
