@@ -202,6 +202,13 @@ def test_export_and_import(engine: Engine) -> None:
     assert log(session.container) == b"kept\n"
 
 
+def test_an_import_for_another_machine(engine: Engine) -> None:
+    made = engine.images.import_(io.BytesIO(tar_of({"a": b""})), platform="linux/arm64/v8")
+    assert engine.images.get(made).inspect()["Architecture"] == "arm64"
+    with pytest.raises(InvalidInput, match="invalid platform"):
+        engine.images.import_(io.BytesIO(tar_of({"a": b""})), platform="a/b/c/d")
+
+
 def test_a_broken_archive_leaves_nothing(engine: Engine) -> None:
     before = engine.store.blobs.list()
     with pytest.raises((Corrupt, InvalidInput)):

@@ -379,8 +379,16 @@ def test_load(engine: Engine, onggi_command: Output, tmp_path: Path) -> None:
 def test_import(engine: Engine, onggi_command: Output, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"a tar")))
     assert onggi_command("import", "-c", "CMD x", "-m", "why", "-", "a:1") == f"{IMAGE}\n"
-    asked = {"reference": "a:1", "changes": ["CMD x"], "message": "why"}
+    asked = {"reference": "a:1", "changes": ["CMD x"], "message": "why", "platform": ""}
     assert (engine.images.asked, engine.images.got) == ([("import", asked)], b"a tar")
+
+
+def test_what_docker_can_and_this_cannot(onggi_command: Output) -> None:
+    said = "onggi: cannot fetch 'https://x/y.tar' (curl it into: onggi import - NAME)\n"
+    onggi_command("import", "https://x/y.tar", code=1, err=said)
+    said = "onggi: containers cannot be paused yet (leave out --pause, or stop it)\n"
+    onggi_command("commit", "-p", "web", code=125, err=said)
+    assert onggi_command("commit", "--pause=false", "web")
 
 
 def test_bootstrap(engine: Engine, onggi_command: Output) -> None:

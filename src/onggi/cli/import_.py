@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from onggi.cli import tarballs
-from onggi.cli.options import Command, Given, Section, Text, Texts
+from onggi.cli.options import Command, Given, Section, Text, Texts, UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ COMMAND = Command(
                 "change", "c", "INSTRUCTION", "Apply a Dockerfile instruction, as in 'CMD [\"sh\"]'"
             ),
             Text("message", "m", "TEXT", "Say in the history where it came from"),
+            Text("platform", "", "OS/ARCH", "What machine its programs are for; this one"),
         ),
     ),
     examples=(
@@ -30,15 +31,24 @@ COMMAND = Command(
 )
 
 
+class NotFetched(UsageError):
+    """The archive would have to be fetched first."""
+
+    exit_code = 1
+
+
 def execute(given: Given, invocation: Invocation) -> int:
     """Import the archive, and print the image's ID."""
     source, *rest = given.arguments
+    if source.startswith(("http://", "https://")):
+        raise NotFetched(f"cannot fetch {source!r}", hint="curl it into: onggi import - NAME")
     with tarballs.read(None if source == "-" else source) as file:
         identity = invocation.engine.images.import_(
             file,
             reference=rest[0] if rest else None,
             changes=given.texts("change"),
             message=given.text("message") or "",
+            platform=given.text("platform") or "",
         )
     print(identity)
     return 0

@@ -196,15 +196,16 @@ class Images:
         reference: str | None = None,
         changes: Sequence[str] = (),
         message: str = "",
+        platform: str = "",
     ) -> str:
         """Make an image of one layer from a tar archive of a root file system; return its ID.
 
-        Args: changes: see config_changes.
+        Args: changes: see config_changes. platform: as in `linux/arm64`; this machine's if empty.
         Raises: Corrupt, InvalidInput, Unsupported: nothing was imported.
         """
         from onggi.engine import importing
 
-        return importing.import_rootfs(self._store, file, reference, changes, message)
+        return importing.import_rootfs(self._store, file, reference, changes, message, platform)
 
     def build(self, options: BuildOptions, progress: str | Show = "plain") -> str:
         """Build an image; return its ID.
