@@ -308,7 +308,7 @@ class TestIsolation:
         assert kinds(config) == [kind for kind in defaults.NAMESPACES if kind != "network"]
         assert "hostname" not in config, "it is the host's"
         assert mounts(config)["/sys"]["type"] == "bind"
-        assert {"rbind", "rro"} <= set(mounts(config)["/sys"]["options"])
+        assert {"bind", "ro"} <= set(mounts(config)["/sys"]["options"])
         assert built(asked(network="host", hostname="box"))["hostname"] == "box"
 
     @pytest.mark.parametrize(

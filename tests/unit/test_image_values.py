@@ -8,7 +8,7 @@ import lzma
 import pytest
 
 from onggi.errors import Corrupt
-from onggi.image.compression import compression_of, decompressed_chunks
+from onggi.image.compression import decompressed_chunks
 from onggi.image.images import Image, Layer, PlatformNotFound, select
 from onggi.image.moments import rfc3339, seconds_since_1970
 from onggi.image.mutate import append_layer, assemble, with_config
@@ -17,6 +17,7 @@ from onggi.oci.descriptor import Descriptor
 from onggi.oci.digest import Digest
 from onggi.oci.image import History, ImageConfig, Index
 from onggi.oci.platform import Platform
+from onggi.store.decompress import compression_of_bytes
 from onggi.store.tar_limits import ArchiveRefused, Limits
 from support.images import CREATED, Made
 
@@ -144,7 +145,7 @@ class Trickle(io.RawIOBase):
 @pytest.mark.parametrize("compression", PACKED)
 def test_streams_of_unknown_compression(compression: str) -> None:
     data = PACKED[compression]
-    assert compression_of(data[:6]) == compression
+    assert compression_of_bytes(data[:6]) == compression
     for stream in (io.BytesIO(data), Trickle(data)):
         assert b"".join(decompressed_chunks(stream)) == TEXT  # type: ignore[arg-type]
 

@@ -25,9 +25,6 @@ if TYPE_CHECKING:
     from onggi.build.tree import Found, Tree
     from onggi.store.tar_read import Entry
 
-BZIP2 = b"BZh"
-XZ = b"\xfd7zXZ\0"
-_CHUNK = 1 << 18
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY
 
 
@@ -98,16 +95,4 @@ def _require_plain(entry: Entry) -> None:
 
 def _chunks(file: BufferedReader) -> Iterator[bytes]:
     """Yield what is in a file that may be compressed in any of the usual ways."""
-    beginning = file.peek(8)
-    if beginning.startswith(BZIP2):
-        import bz2
-
-        with bz2.open(file, "rb") as stream:
-            yield from iter(lambda: stream.read(_CHUNK), b"")
-    elif beginning.startswith(XZ):
-        import lzma
-
-        with lzma.open(file, "rb") as stream:
-            yield from iter(lambda: stream.read(_CHUNK), b"")
-    else:
-        yield from decompressed(file, compression_of_bytes(beginning), Limits())
+    yield from decompressed(file, compression_of_bytes(file.peek(8)), Limits())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import stat
 
 from onggi.build.errors import DockerfileError
 from onggi.build.ignore import LONGEST_FILE, Ignore, read_ignore
@@ -154,7 +155,10 @@ def _dockerfile(context: str, path: str) -> str:
 
 def _read(path: str, limit: int) -> bytes:
     try:
-        with open(path, "rb") as file:
+        # Without O_NONBLOCK a fifo of that name would make us wait for ever.
+        with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                raise DockerfileError(f"failed to read dockerfile: {path} is not a file")
             return _limited(file.read(limit + 1), path, limit)
     except OSError as error:
         raise _unreadable(path, error) from error

@@ -12,7 +12,7 @@ from __future__ import annotations
 import io
 import os
 
-from onggi.build.archive import BZIP2, XZ, unpack_stream
+from onggi.build.archive import unpack_stream
 from onggi.build.copying import Attributes, Destination
 from onggi.build.errors import BuildError
 from onggi.linux.fd import Fd
@@ -38,7 +38,7 @@ class Beginning:
     def is_archive(self) -> bool:
         """Whether it is a tar, or compressed, as only a tar would be."""
         head = self._head
-        if head.startswith((BZIP2, XZ)) or compression_of_bytes(head):
+        if compression_of_bytes(head):
             return True
         return len(head) == tar_header.BLOCK and _is_header(head)
 

@@ -17,7 +17,7 @@ from onggi.errors import Corrupt, Unsupported
 from onggi.image.archive_members import DirectoryMembers, Members
 from onggi.image.archive_offers import Offer, OfferedLayer, offers
 from onggi.image.archive_tar import open_tar
-from onggi.image.compression import BEGINNING, compression_of
+from onggi.image.compression import BEGINNING
 from onggi.image.images import Image, Layer, put_image
 from onggi.image.mutate import assemble
 from onggi.oci import media_types
@@ -26,7 +26,7 @@ from onggi.oci.digest import Digest
 from onggi.oci.platform import Platform
 from onggi.oci.reference import Reference
 from onggi.store.collect import collect
-from onggi.store.decompress import compression_of_type, decompressed
+from onggi.store.decompress import compression_of_bytes, compression_of_type, decompressed
 from onggi.store.store import Store
 from onggi.store.tar_limits import Limits
 
@@ -145,7 +145,7 @@ class _Loader:
 
     def _compression(self, layer: OfferedLayer) -> str:
         with self._members.open(layer.member) as file:
-            compression = compression_of(file.read(BEGINNING))
+            compression = compression_of_bytes(file.read(BEGINNING))
         if compression not in media_types.OCI_LAYERS:
             raise Unsupported(f"layer {layer.member[:200]!r} is compressed with {compression}")
         return compression

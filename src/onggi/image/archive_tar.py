@@ -14,8 +14,10 @@ from typing import BinaryIO
 
 from onggi.errors import Corrupt
 from onggi.image.archive_members import MemberNotFound, follow, link_target, plain_name
-from onggi.image.compression import BEGINNING, compression_of, decompressed_chunks
+from onggi.image.compression import BEGINNING, decompressed_chunks
 from onggi.store import tar_header, tar_pax
+from onggi.store.decompress import compression_of_bytes
+from onggi.store.tar_read import MOST_EXTENSIONS
 from onggi.store.workshop import Workshop
 
 # A legacy `docker save` writes four members a layer, and a layout two a layer and image.
@@ -34,7 +36,7 @@ def open_tar(workshop: Workshop, stream: BinaryIO) -> Iterator[TarMembers]:
     Raises: Corrupt: it is no tar, is cut short, or has members that no image archive has.
     """
     if stream.seekable():
-        compression = compression_of(_read(stream, 0, BEGINNING))
+        compression = compression_of_bytes(_read(stream, 0, BEGINNING))
         stream.seek(0)
         if not compression:
             yield TarMembers(stream)
@@ -139,6 +141,7 @@ def _headers(file: BinaryIO) -> Iterator[_Header]:
     offset = 0
     length = file.seek(0, os.SEEK_END)
     extended: dict[bytes, bytes] = {}
+    extensions = 0
     while (block := _read(file, offset, tar_header.BLOCK)) not in (b"", tar_header.ZERO_BLOCK):
         tar_header.require_checksum(block)
         kind = block[156:157]
@@ -146,10 +149,13 @@ def _headers(file: BinaryIO) -> Iterator[_Header]:
         if plain.offset + plain.size > length:
             raise Corrupt(f"archive ends in the middle of {plain.name[:200]!r}")
         if kind in _EXTENSIONS:
+            extensions += 1
+            if extensions > MOST_EXTENSIONS:
+                raise Corrupt(f"archive has more than {MOST_EXTENSIONS} extended headers in a row")
             extended |= _extension(file, plain)
         else:
             yield plain
-            extended = {}
+            extended, extensions = {}, 0
         offset = plain.end
 
 

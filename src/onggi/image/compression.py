@@ -1,34 +1,19 @@
 """Streams of which nobody says how they are compressed: archives, root file systems.
 
-Layers are compressed with gzip or zstd, or not at all. What users hand to `load` and `import` may
-be compressed with bzip2 or xz, too.
-
 Source: moby pkg/archive/archive.go, DetectCompression.
 """
 
 from __future__ import annotations
 
-import bz2
 import io
-import lzma
 from collections.abc import Iterator
 from typing import BinaryIO
 
-from onggi.errors import Corrupt
 from onggi.store.decompress import compression_of_bytes, decompressed
-from onggi.store.tar_limits import ArchiveRefused, Limits
+from onggi.store.tar_limits import Limits
 
 BEGINNING = 6
 _CHUNK = 1 << 20
-_OTHERS = {b"BZh": "bzip2", b"\xfd7zXZ\0": "xz"}
-
-
-def compression_of(beginning: bytes) -> str:
-    """Tell from its first bytes how a stream is compressed, "" for in no way."""
-    for magic, name in _OTHERS.items():
-        if beginning.startswith(magic):
-            return name
-    return compression_of_bytes(beginning)
 
 
 def decompressed_chunks(stream: BinaryIO, limits: Limits | None = None) -> Iterator[bytes]:
@@ -37,31 +22,9 @@ def decompressed_chunks(stream: BinaryIO, limits: Limits | None = None) -> Itera
     Raises: Corrupt: damaged; ArchiveRefused: more comes out than the limits allow; Unsupported:
         nothing here can decompress it.
     """
-    bounds = limits or Limits()
     beginning = _read_exactly(stream, BEGINNING)
-    compression = compression_of(beginning)
     rejoined = io.BufferedReader(_Rejoined(beginning, stream), _CHUNK)
-    if compression in _OTHERS.values():
-        yield from _by_library(rejoined, compression, bounds.total_bytes)
-    else:
-        yield from decompressed(rejoined, compression, bounds)
-
-
-def _by_library(stream: BinaryIO, compression: str, limit: int) -> Iterator[bytes]:
-    total = 0
-    with bz2.BZ2File(stream) if compression == "bzip2" else lzma.LZMAFile(stream) as file:
-        while chunk := _read_or_refuse(file, compression):
-            total += len(chunk)
-            if total > limit:
-                raise ArchiveRefused(f"it has more than {limit} bytes")
-            yield chunk
-
-
-def _read_or_refuse(file: bz2.BZ2File | lzma.LZMAFile, compression: str) -> bytes:
-    try:
-        return file.read(_CHUNK)
-    except (EOFError, OSError, lzma.LZMAError) as error:
-        raise Corrupt(f"damaged {compression} stream: {error}") from error
+    yield from decompressed(rejoined, compression_of_bytes(beginning), limits or Limits())
 
 
 def _read_exactly(stream: BinaryIO, size: int) -> bytes:

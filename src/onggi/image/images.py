@@ -30,6 +30,10 @@ _INDEX_DEPTH = 4
 _HEX = frozenset("0123456789abcdef")
 
 
+# What overlayfs stacks (OVL_MAX_STACK, 500), less one that we put beneath.
+MOST_LAYERS = 499
+
+
 class ImageNotFound(NotFound):
     """No image has this name, ID or beginning of an ID."""
 
@@ -67,7 +71,7 @@ class Layer:
 class Image:
     """An image for one platform: a manifest and the config that it names.
 
-    Raises: Corrupt: they count different numbers of layers.
+    Raises: Corrupt: they count different numbers of layers, or more than can be stacked.
     """
 
     __slots__ = ("config", "manifest")
@@ -78,6 +82,8 @@ class Image:
                 f"image manifest has {len(manifest.layers)} layers, "
                 f"its config {len(config.diff_ids)}"
             )
+        if len(manifest.layers) > MOST_LAYERS:
+            raise Corrupt(f"image has {len(manifest.layers)} layers, more than {MOST_LAYERS}")
         self.manifest = manifest
         self.config = config
 

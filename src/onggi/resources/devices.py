@@ -39,7 +39,8 @@ def _allow(kind: str, major: int | None, minor: int | None, access: str = ALL_AC
     return rule
 
 
-# What a container may do when nothing else is asked for: what runc and docker allow.
+# What a container may do when nothing else is asked for: what runc and docker allow, less 5:1,
+# which is the host's console; a container's own is a pseudoterminal.
 # Numbers: kernel Documentation/admin-guide/devices.txt.
 # Source: opencontainers/runc specconv/spec_linux.go, AllowedDevices; moby oci/defaults.go.
 DEFAULT_RULES: tuple[Json, ...] = (
@@ -52,7 +53,6 @@ DEFAULT_RULES: tuple[Json, ...] = (
     _allow("c", 1, 8),  # random
     _allow("c", 1, 9),  # urandom
     _allow("c", 5, 0),  # tty
-    _allow("c", 5, 1),  # console
     _allow("c", 5, 2),  # ptmx
     _allow("c", 136, None),  # pts/*
 )

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from onggi.runtime.steps.base import Context, Step
 
 _MARK = b"failed"
+_ERRNO_DIGITS = 4  # MAX_ERRNO is 4095
 
 
 class StartFailed(OnggiError):
@@ -50,6 +51,8 @@ def decode(message: bytes) -> StartFailed | None:
     if parts[0] != _MARK or len(parts) != 6:
         return None
     stage, number, call, argument, text = (os.fsdecode(part) for part in parts[1:])
+    if not (number.isdigit() and len(number) <= _ERRNO_DIGITS):
+        return None  # nobody of ours wrote it: the container's processes may hold the other end
     return StartFailed(stage, int(number), call, argument, text)
 
 

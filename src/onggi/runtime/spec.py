@@ -63,9 +63,8 @@ def mounts(*, shm_bytes: int = SHM_BYTES, writable: bool = False, own_network: b
         ),
         _mount("/sys", "sysfs", "sysfs", [*_GUARDED, *guard])
         if own_network
-        else _mount(
-            "/sys", "bind", "/sys", ["rbind", "rprivate", *_GUARDED, "rro" if guard else "rw"]
-        ),
+        # The host's sysfs alone: debugfs, tracefs and whatever else is mounted on it stay outside.
+        else _mount("/sys", "bind", "/sys", ["bind", "rprivate", *_GUARDED, *guard]),
         _mount("/sys/fs/cgroup", "cgroup", "cgroup", [*_GUARDED, *guard]),
         _mount("/dev/mqueue", "mqueue", "mqueue", _GUARDED),
         _mount("/dev/shm", "tmpfs", "shm", [*_GUARDED, "mode=1777", f"size={shm_bytes}"]),

@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import _signal  # type: ignore[import-not-found]  # `signal` costs 6 ms, and this is all of it
 import os
+import sys
 
 from onggi.linux import cgroup, channel, clone, namespace, process
 from onggi.runtime import failure, mapped
@@ -228,6 +229,7 @@ def confined(enter: Callable[[], None], program: list[Step], context: Context) -
     report_fd = context.report_fd
     try:
         process.set_dumpable(False)
+        forbid_imports()
         restore_signals()
         os.umask(UMASK)
         enter()
@@ -242,6 +244,17 @@ def confined(enter: Callable[[], None], program: list[Step], context: Context) -
         channel.send(report_fd, failure.from_error("container", None, error).encode())
     finally:
         os._exit(1)
+
+
+def forbid_imports() -> None:
+    """Let no module be loaded from a file any more.
+
+    Once this process has entered the container, the interpreter's search path leads to files of the
+    image's, and a module of that name would run with the rights of the host (as it happened to
+    docker with libraries of the C library, CVE-2019-14271). What is built in stays importable.
+    """
+    names = ("BuiltinImporter", "FrozenImporter")
+    sys.meta_path[:] = [one for one in sys.meta_path if getattr(one, "__name__", "") in names]
 
 
 def take_streams(standard_fds: tuple[int, int, int]) -> None:

@@ -1,6 +1,10 @@
 """Compressed streams as chunks of what is in them, with bounds on what comes out.
 
-Source: RFC 1952 (gzip; members may follow one another), RFC 8878 (zstd; so may frames).
+Layers are compressed with gzip or zstd, or not at all. What users hand over, to be loaded or
+imported or added to an image, may be compressed with bzip2 or xz, too.
+
+Source: RFC 1952 (gzip; members may follow one another), RFC 8878 (zstd; so may frames); the .xz
+file format, 2 (streams may follow one another, with zeros between them).
 """
 
 from __future__ import annotations
@@ -13,12 +17,20 @@ from onggi.store.tar_limits import ArchiveRefused, Limits
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator
-    from typing import BinaryIO
+    from collections.abc import Callable, Generator, Iterator
+    from typing import Any, BinaryIO
 
 _CHUNK = 1 << 18
 _OUTPUT = 1 << 20
 _GZIP_WINDOW = 16 + zlib.MAX_WBITS
+# Of a decoder: `xz -9` asks for 65 MiB, and a header of a few bytes may ask for 4 GiB.
+_XZ_MEMORY_BYTES = 256 << 20
+_MAGIC = {
+    b"\x1f\x8b\x08": "gzip",
+    b"\x28\xb5\x2f\xfd": "zstd",
+    b"BZh": "bzip2",
+    b"\xfd7zXZ\0": "xz",
+}
 
 
 def compression_of_type(media_type: str) -> str:
@@ -34,9 +46,7 @@ def compression_of_type(media_type: str) -> str:
 
 def compression_of_bytes(beginning: bytes) -> str:
     """Tell from a stream's first bytes how it is compressed, "" if in no way known here."""
-    if beginning.startswith(b"\x1f\x8b\x08"):
-        return "gzip"
-    return "zstd" if beginning.startswith(b"\x28\xb5\x2f\xfd") else ""
+    return next((name for magic, name in _MAGIC.items() if beginning.startswith(magic)), "")
 
 
 def decompressed(
@@ -106,4 +116,44 @@ def _unzstd(chunks: _Counted) -> Iterator[bytes]:
     return zstd_decompressed(chunks)
 
 
-_DECODERS = {"": _plain, "gzip": _gunzip, "zstd": _unzstd}
+def _bunzip2(chunks: _Counted) -> Iterator[bytes]:
+    import bz2
+
+    return _by_module(chunks, "bzip2", bz2.BZ2Decompressor, OSError)
+
+
+def _unxz(chunks: _Counted) -> Iterator[bytes]:
+    import lzma
+
+    def decoder() -> lzma.LZMADecompressor:
+        return lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=_XZ_MEMORY_BYTES)
+
+    return _by_module(chunks, "xz", decoder, lzma.LZMAError)
+
+
+def _by_module(
+    chunks: _Counted, name: str, make: Callable[[], Any], failure: type[Exception]
+) -> Iterator[bytes]:
+    """Yield what is in streams that follow one another, a bounded piece at a time."""
+    decoder = make()
+    begun = False
+    for chunk in chunks:
+        data = chunk
+        while data:
+            if decoder.eof:
+                data = data.lstrip(b"\0")
+                decoder, begun = make(), False
+                continue
+            begun = True
+            try:
+                yield decoder.decompress(data, _OUTPUT)
+                while not decoder.eof and not decoder.needs_input:
+                    yield decoder.decompress(b"", _OUTPUT)
+            except failure as error:
+                raise Corrupt(f"damaged {name} stream: {error}") from error
+            data = decoder.unused_data if decoder.eof else b""
+    if begun and not decoder.eof:
+        raise Corrupt(f"damaged {name} stream: it ends too early")
+
+
+_DECODERS = {"": _plain, "gzip": _gunzip, "zstd": _unzstd, "bzip2": _bunzip2, "xz": _unxz}

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     Sparse = tuple[int, list[tuple[int, int]]]
 
 _KINDS = header.WITHOUT_DATA | {header.REGULAR}
+MOST_EXTENSIONS = 64  # before an entry, which needs three: a path, a link and the rest
 _NOBODY = (1 << 32) - 1
 _LAST_TIME_NS = (1 << 62) * 1_000_000_000
 _SAME_AS_REGULAR = frozenset((header.ANCIENT, header.CONTIGUOUS, header.GNU_SPARSE))
@@ -108,7 +109,11 @@ class TarReader:
         """Read headers up to and including an entry's own."""
         long_name = long_link = b""
         records: Records = []
+        extensions = 0
         while (block := self._block()) is not None:
+            extensions += 1
+            if extensions > MOST_EXTENSIONS:
+                raise ArchiveRefused(f"more than {MOST_EXTENSIONS} extended headers in a row")
             kind = block[156:157]
             if kind == header.PAX:
                 records = pax.parse(self._extension(block))

@@ -21,6 +21,8 @@ def plan_bounds(spec: dict[str, Any]) -> list[Step]:
     steps: list[Step] = []
     if spec.get("oomScoreAdj") is not None:
         steps.append(process.SetOomScore(spec["oomScoreAdj"]))
+    else:
+        steps.append(process.EndOomExemption())
     steps += [_plan_limit(limit) for limit in spec.get("rlimits", [])]
     return steps
 

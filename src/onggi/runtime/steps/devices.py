@@ -41,13 +41,21 @@ class MakeDevice(Step):
         name = os.path.basename(self.path)
         parent = context.inside().make_directories(os.path.dirname(self.path), 0o755)
         try:
-            device.mknod(parent, name, _KIND[self.kind] | self.mode, self.major, self.minor)
-            # mknod(2) takes the umask off; the node must have the mode that was asked for.
-            os.chmod(name, self.mode, dir_fd=parent)
+            self._make(parent, name)
             if self.uid or self.gid:
                 os.chown(name, self.uid, self.gid, dir_fd=parent, follow_symlinks=False)
         finally:
             os.close(parent)
+
+    def _make(self, parent: int, name: str) -> None:
+        # mknod(2) takes the umask off, and the node must have the mode that was asked for. To set
+        # it afterwards would mean to walk to the name again: where /dev is a volume, another
+        # container may have put a link there meanwhile, to a file of the host.
+        before = os.umask(0)
+        try:
+            device.mknod(parent, name, _KIND[self.kind] | self.mode, self.major, self.minor)
+        finally:
+            os.umask(before)
 
     def describe(self) -> str:
         return f"make the device {self.path} ({self.kind} {self.major}:{self.minor})"

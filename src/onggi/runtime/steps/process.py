@@ -60,6 +60,32 @@ class SetOomScore(Step):
         return [f"echo {self.value} > /proc/self/oom_score_adj"]
 
 
+class EndOomExemption(Step):
+    """Let the kernel choose this process as readily as any other when memory runs out.
+
+    Services are often started with a negative score, so that they survive; what a container
+    inherits of it would have other programs of the host killed for the container's memory.
+    """
+
+    __slots__ = ()
+
+    def apply(self, context: Context) -> None:
+        proc_fd = procfs.open_proc()
+        try:
+            file = f"{context.pid or 'self'}/oom_score_adj"
+            if procfs.read(proc_fd, file).startswith(b"-"):
+                procfs.write(proc_fd, file, "0")
+        finally:
+            os.close(proc_fd)
+
+    def describe(self) -> str:
+        return "end an exemption from being chosen when memory runs out"
+
+    def shell(self) -> list[str]:
+        file = "/proc/self/oom_score_adj"
+        return [f'[ "$(cat {file})" -ge 0 ] || echo 0 > {file}']
+
+
 class SetLimit(Step):
     """Set one resource limit (setrlimit(2))."""
 
@@ -208,6 +234,9 @@ class SwitchUser(PrivilegeStep):
         os.setresgid(self.gid, self.gid, self.gid)
         os.setresuid(self.uid, self.uid, self.uid)
         process.set_keepcaps(False)
+        # The kernel has just set this anew, to the host's fs.suid_dumpable (commit_creds), which
+        # may be 1: the user's programs inside could trace us while we are still Python.
+        process.set_dumpable(False)
 
     def describe(self) -> str:
         more = f" and groups {', '.join(map(str, self.groups))}" if self.groups else ""

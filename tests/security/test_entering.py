@@ -1,0 +1,452 @@
+"""What a hostile container tries against those that enter it: at the start, and by exec."""
+
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from onggi.linux import channel, device, procfs
+from onggi.runtime import failure, start
+from onggi.runtime.steps import devices, mounts, namespaces, process
+from onggi.runtime.steps.base import Context
+from support.box import Box
+from support.child import run_in_child
+from support.programs import compiled
+from support.requirements import requires
+from support.threats import withstands
+
+pytestmark = requires("root")
+in_containers = requires("overlayfs", "busybox", "compiler")
+
+# Looks at every process that appears, as fast as it can, and takes hold of what it gets.
+RACER = r"""
+#define _GNU_SOURCE
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ptrace.h>
+#include <sys/types.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+static int seen, refused;
+
+static void look(int pid, const char *what) {
+    char path[64], target[256];
+    snprintf(path, sizeof path, "/proc/%d/%s", pid, what);
+    ssize_t size = readlink(path, target, sizeof target - 1);
+    if (size < 0) {
+        if (errno == EACCES || errno == EPERM) refused++;
+        return;
+    }
+    target[size] = 0;
+    int fd = open(path, O_RDONLY | O_NONBLOCK);
+    if (strstr(target, "python")) printf("GOT %s %s\n", path, target);
+    if (fd < 0) return;
+    if (strstr(target, "memfd")) {
+        char own[64];
+        snprintf(own, sizeof own, "/proc/self/fd/%d", fd);
+        for (int i = 0; i < 2000; i++) {
+            int out = open(own, O_WRONLY);
+            if (out >= 0) {
+                if (write(out, "#!", 2) > 0) printf("WROTE %s %s\n", path, target);
+                close(out);
+                break;
+            }
+        }
+    }
+    close(fd);
+}
+
+int main(void) {
+    time_t end = time(0) + 60;
+    int newest = 1;
+    while (time(0) < end && access("/stop", F_OK)) {
+        /* Numbers are given out one after another, so the next to come are known. */
+        for (int pid = newest > 4 ? newest - 3 : 2; pid < newest + 4; pid++) {
+            char path[64], exe[256] = "";
+            snprintf(path, sizeof path, "/proc/%d", pid);
+            if (pid == getpid() || access(path, F_OK)) continue;
+            if (pid > newest) { seen++; newest = pid; }
+            for (int again = 0; again < 20; again++) look(pid, "exe");
+            look(pid, "cwd");
+            look(pid, "fd/3"); look(pid, "fd/4"); look(pid, "fd/5");
+            snprintf(path, sizeof path, "/proc/%d/mem", pid);
+            int mem = open(path, O_RDWR);
+            if (mem < 0) continue;
+            snprintf(path, sizeof path, "/proc/%d/exe", pid);
+            if (readlink(path, exe, 255) > 0 && strstr(exe, "python"))
+                printf("GOT memory %s\n", path);
+            close(mem);
+        }
+    }
+    printf("seen %d refused %d\n", seen, refused);
+    return 0;
+}
+"""
+
+
+@in_containers
+@withstands(
+    "own program",
+    "opened or written through /proc/PID/exe while `exec` enters",
+    "memory, descriptors or directory of what enters looked at through /proc",
+)
+@pytest.mark.time_limit(180)
+def test_what_enters_by_exec_shows_nothing_of_the_host(box: Box, tmp_path: Path) -> None:
+    program = compiled(RACER, tmp_path)
+    container = box.up("-v", f"{program}:/race:ro", command=("/race",))
+    for _ in range(25):
+        box.inside(container, "true")
+    box.inside(container, "touch /stop")
+    assert box("wait", container).stdout.strip() == "0"
+    output = box("logs", container).stdout
+    *found, counts = output.strip().splitlines()
+    assert not found, output
+    _, seen, _, refused = counts.split()
+    assert int(seen) >= 10, "the race was never on"
+    assert int(refused) > 0, output
+
+
+@in_containers
+@withstands("own program", "the sealed program that stands between is written to")
+def test_the_program_between_cannot_be_changed(box: Box) -> None:
+    container = box.up("--init")
+    script = (
+        "exec 7</proc/1/exe; for i in $(seq 200); do echo x >/proc/self/fd/7 && echo WROTE; done"
+    )
+    assert "WROTE" not in box.attempt("exec", container, "sh", "-c", script).stdout
+    assert box.inside(container, "readlink /proc/1/exe").startswith("/memfd:")
+
+
+def test_sealed_means_sealed_from_the_first_moment() -> None:
+    from onggi.runtime.stub import stub
+
+    fd = stub.sealed()
+    try:
+        for attempt in (
+            lambda: os.pwrite(fd, b"#!", 0),
+            lambda: os.ftruncate(fd, 0),
+            lambda: os.ftruncate(fd, 1 << 20),
+        ):
+            with pytest.raises(PermissionError):
+                attempt()
+    finally:
+        os.close(fd)
+
+
+@pytest.fixture
+def outside_fd() -> Iterator[int]:
+    """Give an inheritable descriptor of the host's root directory."""
+    fd = os.open("/", os.O_RDONLY | os.O_DIRECTORY)
+    os.set_inheritable(fd, True)
+    yield fd
+    os.close(fd)
+
+
+def with_descriptor(box: Box, fd: int, *words: str) -> "subprocess.CompletedProcess[str]":
+    """Run a command of ours with a descriptor of the host's passed on to it."""
+    return subprocess.run(
+        box.line(*words), pass_fds=[fd], capture_output=True, text=True, timeout=60, check=False
+    )
+
+
+@in_containers
+@withstands(
+    "descriptors",
+    "a working directory of /proc/self/fd/N, by `run` and by `exec`",
+    "a program named /proc/self/fd/N/…",
+    "descriptors of the caller's passed on",
+)
+@pytest.mark.parametrize("verb", ["run", "exec"])
+def test_a_directory_that_the_caller_holds_is_no_way_out(
+    box: Box, outside_fd: int, verb: str
+) -> None:
+    way = f"/proc/self/fd/{outside_fd}"
+    place = [box.up()] if verb == "exec" else ["busybox"]
+    start_with = ["exec"] if verb == "exec" else ["run", "--rm"]
+    moved = with_descriptor(box, outside_fd, *start_with, "-w", way, *place, "ls")
+    assert moved.returncode != 0
+    assert "onggi" not in moved.stdout
+    run = with_descriptor(box, outside_fd, *start_with, *place, f"{way}/bin/busybox", "true")
+    assert run.returncode in (126, 127), run
+    script = 'for fd in /proc/self/fd/*; do echo "${fd##*/} $(readlink "$fd")"; done'
+    shown = with_descriptor(box, outside_fd, *start_with, *place, "sh", "-c", script)
+    numbers = {int(line.split()[0]) for line in shown.stdout.splitlines()}
+    assert numbers <= {0, 1, 2, 3}, shown.stdout  # 3 is the listing's own
+    assert f"{outside_fd} /\n" not in shown.stdout
+
+
+@in_containers
+@withstands("descriptors", "an image whose WORKDIR is /proc/self/fd/N")
+def test_an_image_cannot_choose_a_directory_outside(box: Box, tmp_path: Path) -> None:
+    for number in range(3, 12):
+        (tmp_path / "Dockerfile").write_text(f"FROM busybox\nWORKDIR /proc/self/fd/{number}\n")
+        if box.attempt("build", "-q", "-t", "hostile", str(tmp_path)).returncode == 0:
+            done = box.attempt("run", "--rm", "hostile", "ls", "-a", "../../..")
+            box("rmi", "-f", "hostile")
+            assert done.returncode != 0, done.stdout
+    assert box.attempt("image", "inspect", "hostile").returncode != 0
+
+
+def test_a_directory_outside_the_root_is_noticed(tmp_path: Path) -> None:
+    """The last line of defence by itself: a descriptor of the outside is open, and is entered."""
+
+    def body() -> None:
+        outside = os.open("/", os.O_RDONLY | os.O_DIRECTORY)
+        inside = tmp_path / "root"
+        os.makedirs(inside / "proc")
+        os.chroot(inside)
+        os.chdir("/")
+        from onggi.linux import mount
+
+        mount.mount("proc", "/proc", "proc", 0, "")
+        with pytest.raises(FileNotFoundError):  # as getcwd(3) puts it that there is no path
+            process.ChangeDirectory(f"/proc/self/fd/{outside}").apply(Context())
+
+    run_in_child(body, "mount", "pid")
+
+
+@withstands("names", "a library or module of the image's loaded by what enters it")
+def test_no_module_is_loaded_from_a_file_once_a_container_is_entered() -> None:
+    """CVE-2019-14271: docker loaded the image's libnss into a process of the host's."""
+    ours, theirs = channel.pair()
+    context = Context()
+    context.report_fd = theirs
+
+    def enter() -> None:
+        __import__("this")  # a module of files that nobody has imported
+
+    child = os.fork()
+    if child == 0:
+        start.confined(enter, [], context)
+    os.close(theirs)
+    message, _ = channel.receive(ours)
+    os.close(ours)
+    os.waitpid(child, 0)
+    told = failure.decode(message)
+    assert told is not None
+    assert "ModuleNotFoundError" in told.text
+
+
+@withstands("descriptors", "a forged report through the descriptor that failures are told by")
+def test_a_forged_failure_is_no_failure_of_ours() -> None:
+    for number in ("x", "-1", "9" * 30, ""):
+        assert failure.decode(b"failed\0program\0" + number.encode() + b"\0c\0a\0t") is None
+    honest = failure.StartFailed("program", 2, "execve", "sh", "text")
+    decoded = failure.decode(honest.encode())
+    assert decoded is not None
+    assert decoded.number == 2
+
+
+@withstands("own program", "dumpable again after a change of user, where the host says so")
+def test_a_change_of_user_leaves_us_undumpable() -> None:
+    setting = Path("/proc/sys/fs/suid_dumpable")
+    before = setting.read_text()
+
+    def body() -> None:
+        from onggi.linux import process as facts
+
+        facts.set_dumpable(False)
+        process.SwitchUser(1000, 1000, ()).apply(Context())
+        assert not facts.dumpable()
+
+    setting.write_text("1")
+    try:
+        run_in_child(body)
+    finally:
+        setting.write_text(before)
+
+
+@withstands("targets", "a node of /dev exchanged for a link while its mode is set")
+def test_a_device_s_mode_is_set_through_no_link(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An image with a link to /dev has a volume mounted there, in which another container races."""
+    victim = tmp_path / "shadow"
+    victim.write_text("secret")
+    victim.chmod(0o600)
+    root = tmp_path / "root"
+    (root / "dev").mkdir(parents=True)
+    make = device.mknod
+
+    def make_and_swap(dirfd: int, name: str, mode: int, major: int, minor: int) -> None:
+        make(dirfd, name, mode, major, minor)
+        os.unlink(name, dir_fd=dirfd)
+        os.symlink(victim, name, dir_fd=dirfd)
+
+    context = Context()
+    context.root_fd = os.open(root, os.O_PATH | os.O_DIRECTORY)
+    try:
+        devices.MakeDevice("/dev/zero", "c", 1, 5, mode=0o666).apply(context)
+        assert (root / "dev/zero").stat().st_mode & 0o777 == 0o666
+        monkeypatch.setattr(device, "mknod", make_and_swap)
+        devices.MakeDevice("/dev/null", "c", 1, 3, mode=0o666).apply(context)
+    finally:
+        os.close(context.root_fd)
+    assert victim.stat().st_mode & 0o777 == 0o600
+
+
+@withstands("masks", "/dev/null is another file when a path is masked")
+@pytest.mark.parametrize("kind", ["file", "link", "fifo", "other device"])
+def test_what_hides_a_path_is_the_null_device(tmp_path: Path, kind: str) -> None:
+    def body() -> None:
+        root = tmp_path / "root"
+        (root / "dev").mkdir(parents=True)
+        (root / "masked").write_text("secret")
+        null = root / "dev/null"
+        if kind == "file":
+            null.write_text("shown")
+        elif kind == "link":
+            null.symlink_to("/masked")
+        elif kind == "fifo":
+            os.mkfifo(null)
+        else:
+            os.mknod(null, 0o666 | 0o020000, os.makedev(1, 5))
+        context = Context()
+        mounts.BindRoot(str(root)).apply(context)
+        with pytest.raises(OSError, match=r"No such device|symbolic links"):
+            mounts.MaskPath("/masked").apply(context)
+
+    run_in_child(body, "mount")
+
+
+@in_containers
+@withstands("masks", "/dev/null exchanged before `exec`")
+def test_a_null_device_that_was_exchanged_is_not_handed_to_exec(box: Box) -> None:
+    container = box.up()
+    box.inside(container, "rm /dev/null; echo planted > /dev/null")
+    done = box.attempt("exec", container, "cat")
+    assert done.returncode != 0
+    assert "planted" not in done.stdout
+
+
+@in_containers
+@withstands("masks", "/dev/console and the terminal's master, in a volume where a link leads")
+def test_the_terminal_of_a_container_is_its_own(box: Box, tmp_path: Path) -> None:
+    """The image leads a volume over its devices; in it lie links to what is the host's."""
+    victim = tmp_path / "victim"
+    victim.write_text("untouched")
+    (tmp_path / "Dockerfile").write_text("FROM busybox\nRUN ln -s /dev /x; ln -s /dev/pts /y\n")
+    box("build", "-q", "-t", "console", str(tmp_path))
+    plant = f"ln -s {victim} /v/console; ln -s /dev/ptmx /v/ptmx"
+    box("run", "--rm", "-v", "shared:/v", "busybox", "sh", "-c", plant)
+    script = "chmod 777 /dev/console; echo pwned > /dev/console"
+    box.attempt("run", "--rm", "-t", "-v", "shared:/x", "console", "sh", "-c", script)
+    assert victim.read_text() == "untouched"
+    assert victim.stat().st_mode & 0o777 == 0o644
+    hosts = box.attempt("run", "--rm", "-t", "-v", "shared:/y", "console", "true")
+    box("rmi", "-f", "console")
+    assert hosts.returncode == 125, "it has been given a terminal of the host's"
+
+
+# Exchanges a directory and a link to a place of the host for each other, for ever.
+SWAPPER = r"""
+#define _GNU_SOURCE
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+int main(int argc, char **argv) {
+    time_t end = time(0) + 60;
+    long count = 0;
+    mkdir("/v/d", 0755);
+    symlink(argv[1], "/v/l");
+    while (time(0) < end && access("/v/stop", F_OK))
+        if (!syscall(SYS_renameat2, AT_FDCWD, "/v/d", AT_FDCWD, "/v/l", 2)) count++;
+    printf("%ld\n", count);
+    return 0;
+}
+"""
+
+
+@in_containers
+@withstands(
+    "targets",
+    "a target swapped for a link by another container that shares a volume",
+    "a target that is a link in the image or a volume",
+)
+@pytest.mark.time_limit(180)
+def test_a_race_for_a_mount_s_target_stays_inside(box: Box, tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    program = compiled(SWAPPER, tmp_path)
+    racer = box.up(
+        *("-v", f"{program}:/swap:ro", "-v", "shared:/v"), command=("/swap", str(outside))
+    )
+    options = ["-v", "shared:/vol", "-v", "other:/vol/d/made", "--tmpfs", "/vol/l/also"]
+    for _ in range(20):
+        box.attempt("run", "--rm", *options, "busybox", "true")
+    box("run", "--rm", "-v", "shared:/v", "busybox", "touch", "/v/stop")
+    box("wait", racer)
+    assert int(box("logs", racer).stdout) > 100, "the race was never on"
+    assert list(outside.iterdir()) == []
+
+
+@in_containers
+@withstands("caller", "umask, directory and ignored signals of the caller's passed on")
+@pytest.mark.parametrize("verb", ["run", "exec"])
+def test_nothing_of_the_caller_s_state_is_inherited(box: Box, verb: str) -> None:
+    words = ["exec", box.up()] if verb == "exec" else ["run", "--rm", "busybox"]
+    script = "umask; grep SigIgn /proc/self/status; pwd"
+    line = box.line(*words, "sh", "-c", script)
+    hostile = ["sh", "-c", "umask 777; trap '' TERM HUP USR1; exec \"$@\"", "sh"]
+    done = subprocess.run(
+        [*hostile, *line], capture_output=True, text=True, timeout=60, cwd="/proc", check=True
+    )
+    assert done.stdout.split() == ["0022", "SigIgn:", "0" * 16, "/"]
+
+
+@withstands("exhaustion", "an exemption from the memory killer, inherited")
+def test_no_exemption_from_the_memory_killer_is_inherited(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Few machines of tests may lower a score, so the file is read as if it had been."""
+    written = []
+    scores = [b"0\n", b"300\n", b"-500\n"]
+    monkeypatch.setattr(procfs, "read", lambda _proc, _file: scores.pop(0))
+    monkeypatch.setattr(procfs, "write", lambda _proc, file, text: written.append((file, text)))
+    context = Context()
+    for pid in (75, 76, 77):
+        context.pid = pid
+        process.EndOomExemption().apply(context)
+    assert written == [("77/oom_score_adj", "0")]
+
+
+@in_containers
+@withstands("caller", "capabilities that the caller holds as inheritable or ambient")
+@pytest.mark.parametrize("verb", ["run", "exec"])
+def test_capabilities_of_the_caller_s_are_left_behind(box: Box, verb: str) -> None:
+    words = ["exec", box.up()] if verb == "exec" else ["run", "--rm", "busybox"]
+    line = box.line(*words, "sh", "-c", "grep Cap /proc/self/status")
+    all_of_them = [
+        "setpriv",
+        "--inh-caps=+sys_admin,+net_raw",
+        "--ambient-caps=+sys_admin,+net_raw",
+    ]
+    done = subprocess.run(
+        [*all_of_them, *line], capture_output=True, text=True, timeout=60, check=True
+    )
+    sets = dict(each.split(":\t") for each in done.stdout.strip().splitlines())
+    assert (sets["CapInh"], sets["CapAmb"]) == ("0" * 16, "0" * 16)
+    assert sets["CapPrm"] == sets["CapEff"] == sets["CapBnd"] == f"{0xA80425FB:016x}"
+
+
+@withstands("process ids", "a process id that another process has by now")
+def test_a_process_that_is_another_by_now_is_not_entered() -> None:
+    from onggi.linux.process import start_time
+
+    context = Context()
+    right = start_time(os.getpid())
+    with pytest.raises(ProcessLookupError):
+        namespaces.HoldProcess(os.getpid(), right - 1).apply(context)
+    os.close(context.pidfd)
+    namespaces.HoldProcess(os.getpid(), right).apply(context)
+    os.close(context.pidfd)
