@@ -38,6 +38,7 @@ FACES = {
         "onggi.engine.durations",
         "onggi.engine.options",
         "onggi.errors",
+        "onggi.linux.control_characters",
         "onggi.linux.signals",
         "onggi.linux.terminal",
     }

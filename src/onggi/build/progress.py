@@ -2,7 +2,8 @@
 
 The builder calls one function with each event; a renderer is such a function with a file. `plain`
 writes a line for everything, `tty` keeps a few lines of a terminal up to date, `quiet` writes
-nothing and `rawjson` one JSON object a line.
+nothing and `rawjson` one JSON object a line. What a command of the build writes is shown as it is,
+as far as that goes; names, errors and all else have their control characters spelled.
 
 Source: buildkit, util/progress/progressui (the look of both).
 """
@@ -12,6 +13,7 @@ from __future__ import annotations
 import time
 
 from onggi.errors import InvalidInput
+from onggi.linux.control_characters import in_json, one_line
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -166,9 +168,9 @@ class Plain:
 
     def __call__(self, event: Event) -> None:
         if isinstance(event, Warned):
-            self._file.write(f"warning: {event.text}\n")
+            self._file.write(f"warning: {one_line(event.text)}\n")
         elif isinstance(event, Exported):
-            self._file.write("".join(f"{line}\n" for line in ["", *event.lines()]))
+            self._file.write("".join(f"{one_line(line)}\n" for line in ["", *event.lines()]))
         elif isinstance(event, StepEvent):
             self._step(event)
 
@@ -178,11 +180,11 @@ class Plain:
             if self._last:
                 self._file.write("\n")
             self._started[number] = event.moment
-            self._line(number, event.title)
+            self._line(number, one_line(event.title))
         elif isinstance(event, StepOutput):
             self._output(event)
         elif isinstance(event, StepNotCached):
-            self._line(number, f"not cached: {event.why}")
+            self._line(number, f"not cached: {one_line(event.why)}")
         else:
             self._end(event)
         self._last = number
@@ -192,7 +194,7 @@ class Plain:
         if isinstance(event, StepCached):
             self._line(event.number, "CACHED")
         elif isinstance(event, StepFailed):
-            self._line(event.number, f"ERROR: {event.error}")
+            self._line(event.number, f"ERROR: {one_line(event.error)}")
         else:
             self._line(event.number, f"DONE {self._seconds(event):.1f}s")
 
@@ -239,7 +241,7 @@ class RawJson:
             for name in getattr(kind, "__slots__", ()):
                 value = getattr(event, name)
                 fields[name] = value.decode("utf-8", "replace") if name == "data" else value
-        self._file.write(f"{dumps(fields)}\n")
+        self._file.write(f"{in_json(dumps(fields))}\n")
         self._file.flush()
 
     def close(self) -> None:

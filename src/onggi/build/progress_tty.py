@@ -19,6 +19,7 @@ from onggi.build.progress import (
     StepStarted,
     Warned,
 )
+from onggi.linux.control_characters import one_line
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -69,9 +70,9 @@ class TtyRenderer:
             self._begun = event.moment
         if isinstance(event, Warned):
             self._erase()
-            self._file.write(f"warning: {event.text}\n")
+            self._file.write(f"warning: {one_line(event.text)}\n")
         elif isinstance(event, Exported):
-            self._last = event.lines()
+            self._last = [one_line(line) for line in event.lines()]
         else:
             self._take(event)
         if event.moment >= self._next:
@@ -136,9 +137,9 @@ class TtyRenderer:
     def _step(self, step: _Step, columns: int) -> list[str]:
         until = self._now if step.ended is None else step.ended
         seconds = f"{until - step.started:.1f}s"
-        title = f" {step.mark} {_printable(step.title)}"
+        title = f" {step.mark} {one_line(step.title)}"
         if step.note:
-            title += f"  ({step.note})"
+            title += f"  ({one_line(step.note)})"
         room = max(columns - len(seconds) - 1, 10)
         colour = _RED if "ERROR" in step.mark else _BLUE if step.ended is not None else ""
         lines = [f"{colour}{title[:room]:{room}}{_PLAIN if colour else ''} {seconds}"]

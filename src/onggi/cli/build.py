@@ -10,6 +10,7 @@ from onggi.build.options import BuildOptions, Secret, parse_host
 from onggi.build.output import Output
 from onggi.build.progress import make_renderer
 from onggi.cli import pairs, tarballs
+from onggi.cli.careful import beneath
 from onggi.cli.options import Command, Given, Section, Switch, Text, Texts, UsageError
 
 TYPE_CHECKING = False
@@ -114,7 +115,7 @@ def execute(given: Given, invocation: Invocation) -> int:
         for output in options.outputs:
             if output.is_archive:
                 output.file = files.enter_context(tarballs.written(output.path or None))
-        identity = _build(options, make_renderer(style, sys.stderr), invocation)
+        identity = _build(options, make_renderer(style, beneath(sys.stderr)), invocation)
     for option, text in (("iidfile", identity), ("metadata-file", "")):
         if path := given.text(option):
             with open(path, "w", encoding="utf-8") as file:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from onggi.cli.options import Command, Given
+from onggi.linux.control_characters import one_line
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,5 +23,5 @@ COMMAND = Command(
 def execute(given: Given, invocation: Invocation) -> int:
     """Print the changes."""
     for kind, path in invocation.engine.containers.get(given.arguments[0]).changes():
-        print(kind, path)
+        print(kind, one_line(path))
     return 0

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+
+from onggi.cli.careful import beneath
 from onggi.cli.options import Command, Given
 
 TYPE_CHECKING = False
@@ -24,5 +27,5 @@ COMMAND = Command(
 
 def execute(given: Given, invocation: Invocation) -> int:
     """Print the script."""
-    print(invocation.engine.containers.get(given.arguments[0]).explain(), end="")
+    beneath(sys.stdout).write(invocation.engine.containers.get(given.arguments[0]).explain())
     return 0

@@ -6,8 +6,9 @@ import json
 from collections.abc import Callable, Iterator
 
 from onggi.cli.options import Command, Given, Section, Text, bad_value
-from onggi.cli.output.template import Template
+from onggi.cli.output.template import Template, to_json
 from onggi.errors import NotFound
+from onggi.linux.control_characters import in_json
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -91,6 +92,6 @@ def _lines(documents: list[Document], style: str, template: Template | None) -> 
     if template is not None:
         yield from map(template.render, documents)
     elif style == "json":
-        yield json.dumps(documents, ensure_ascii=False, separators=(",", ":"))
+        yield to_json(documents)
     else:
-        yield json.dumps(documents, ensure_ascii=False, indent=4)
+        yield in_json(json.dumps(documents, ensure_ascii=False, indent=4))

@@ -12,6 +12,7 @@ import os
 import sys
 
 from onggi import __version__
+from onggi.cli.careful import Careful
 from onggi.cli.invocation import STDERR, STDOUT, Invocation, sentence, silence
 from onggi.cli.options import Command, Given, Section, Switch, Text, UsageError, parse
 from onggi.cli.table import COMMANDS, MANAGEMENT, find
@@ -53,6 +54,8 @@ def main(argv: list[str] | None = None) -> int:
     words = sys.argv[1:] if argv is None else argv
     _fill_standard_streams()
     _speak_utf8()
+    plain = sys.stdout, sys.stderr
+    sys.stdout, sys.stderr = map(Careful, plain)
     try:
         code = _run(words)
         return _finish(code)
@@ -62,6 +65,8 @@ def main(argv: list[str] | None = None) -> int:
         # Whoever read our output has left, as `head` does; there is nobody to tell.
         silence(STDOUT)
         return BROKEN_PIPE
+    finally:
+        sys.stdout, sys.stderr = plain
 
 
 def _fill_standard_streams() -> None:

@@ -6,6 +6,7 @@ import os
 import sys
 
 from onggi.cli import attached, mounts, pairs
+from onggi.cli.careful import beneath
 from onggi.cli.options import Command, Section, Switch, Text, Texts, UsageError, Whole, bad_value
 from onggi.engine.options import ContainerOptions
 
@@ -129,7 +130,7 @@ def execute(given: Given, invocation: Invocation) -> int:
     """Run a container and return its program's exit code, or 0 once it runs in the background."""
     options = container_options(given)
     if given.on("explain"):
-        print(invocation.engine.explain(options), end="")
+        beneath(sys.stdout).write(invocation.engine.explain(options))
         return 0
     wanted = _attached(given)
     cidfile = given.text("cidfile")

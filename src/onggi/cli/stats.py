@@ -6,6 +6,7 @@ import os
 import sys
 import time
 
+from onggi.cli.careful import beneath
 from onggi.cli.options import Command, Given, Section, Switch
 from onggi.cli.output import human
 from onggi.cli.output.columns import short_id
@@ -58,8 +59,9 @@ def execute(given: Given, invocation: Invocation) -> int:
         now = _sample(given, invocation.engine)
         records = [_record(before.get(identity), sample) for identity, sample in now.items()]
         lines = listing.lines(records, given.text("format"))
-        redraw = REDRAW if sys.stdout.isatty() and not given.on("no-stream") else ""
-        print(redraw + "".join(f"{line}\n" for line in lines), end="", flush=True)
+        if sys.stdout.isatty() and not given.on("no-stream"):
+            beneath(sys.stdout).write(REDRAW)
+        print("".join(f"{line}\n" for line in lines), end="", flush=True)
         if given.on("no-stream"):
             return 0
         before = now

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 # What containers/image accepts of a manifest or a config (internal/iolimits), and more than any
 # registry stores: a larger one is an attack on memory, not an image.
 SIZE_LIMIT = 4 << 20
+_SHOWN = 60  # characters of a text in a complaint
 
 
 def parse(data: bytes, kind: str) -> dict[str, Json]:
@@ -53,6 +54,11 @@ def copied(value: Json) -> Json:
     if isinstance(value, (list, tuple)):
         return [copied(item) for item in value]
     return value
+
+
+def _is_control(character: str) -> bool:
+    """Tell the characters of Unicode's category Cc: C0, DEL and C1."""
+    return character < " " or "\x7f" <= character < "\xa0"
 
 
 class Fields:
@@ -154,6 +160,21 @@ class Fields:
     def others(self, known: frozenset[str]) -> dict[str, Json]:
         """The fields that are not among `known`, to be kept and written back."""
         return {name: value for name, value in self._object.items() if name not in known}
+
+    def require_plain(self, name: str, text: str, *, lines: bool = False) -> None:
+        """Refuse a text of field `name` that no program can be given, or that hides what it says.
+
+        Args: lines: whether it may have several lines, and tabs, as a shell script has.
+        Raises: InvalidInput: it holds a control character, a NUL for one.
+        """
+        if text.isprintable():
+            return
+        for character in text:
+            if _is_control(character) and not (lines and character in "\t\n\r"):
+                raise InvalidInput(
+                    f"{self.kind}: {name!r} holds the control character {character!r}: "
+                    f"{text[:_SHOWN]!r}"
+                )
 
     def _wrong(self, name: str, expected: str) -> Corrupt:
         return Corrupt(f"{self.kind}: {name!r} is not {expected}")

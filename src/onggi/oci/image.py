@@ -268,6 +268,9 @@ class History:
 class ImageConfig(_Document):
     """What to run and how, for which platform, and which layers it stands on.
 
+    A setting with a NUL or another control character is refused (InvalidInput): nothing could be
+    run with it, or what it says is not what one sees. Words of programs may have lines and tabs.
+
     The properties from `env` on read the inner `config` object, which describes the container to
     make; `settings` is that object whole, Docker's own fields (Healthcheck, OnBuild, Shell)
     included.
@@ -463,9 +466,12 @@ def _digests(fields: Fields, name: str) -> tuple[Digest, ...]:
 
 def _check_settings(fields: Fields) -> None:
     for name in ("Env", "Entrypoint", "Cmd", "Shell", "OnBuild"):
-        fields.texts(name)
+        for text in fields.texts(name):
+            fields.require_plain(name, text, lines=True)
     for name in ("User", "WorkingDir", "StopSignal"):
-        fields.text(name)
-    for name in ("ExposedPorts", "Volumes", "Healthcheck"):
-        fields.mapping(name)
+        fields.require_plain(name, fields.text(name))
+    for name in ("ExposedPorts", "Volumes"):
+        for text in fields.mapping(name):
+            fields.require_plain(name, text)
+    fields.mapping("Healthcheck")
     fields.text_mapping("Labels")

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from onggi.cli.options import Text
 from onggi.cli.output.columns import aligned
+from onggi.linux.control_characters import in_json, one_line
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ class Listing:
     def _table(self, objects: Sequence[Record], shown: Sequence[str]) -> list[str]:
         fields = [self.fields[name] for name in shown]
         rows = [[field.header for field in fields]]
-        rows += [[field.read(one) for field in fields] for one in objects]
+        rows += [[one_line(field.read(one)) for field in fields] for one in objects]
         return aligned(rows)
 
     def _templated(self, objects: Sequence[Record], style: str) -> list[str]:
@@ -72,11 +73,15 @@ class Listing:
 
     def _templated_table(self, objects: Sequence[Record], template: Template) -> list[str]:
         header = template.render({name: field.header for name, field in self.fields.items()})
-        lines = [header, *(template.render(self._values(one)) for one in objects)]
+        lines = [header, *(template.render(self._cells(one)) for one in objects)]
         return aligned([line.split("\t") for line in lines])
 
     def _values(self, one: Record) -> dict[str, str]:
         return {name: field.read(one) for name, field in self.fields.items()}
+
+    def _cells(self, one: Record) -> dict[str, str]:
+        """Return the values as they may stand in a table: each in one line, and without tabs."""
+        return {name: one_line(value) for name, value in self._values(one).items()}
 
 
 def _is_table(style: str) -> bool:
@@ -86,7 +91,8 @@ def _is_table(style: str) -> bool:
 def _json(values: dict[str, str]) -> str:
     import json
 
-    return json.dumps(dict(sorted(values.items())), ensure_ascii=False, separators=(",", ":"))
+    text = json.dumps(dict(sorted(values.items())), ensure_ascii=False, separators=(",", ":"))
+    return in_json(text)
 
 
 def text_of(name: str) -> Read:

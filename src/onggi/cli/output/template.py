@@ -21,6 +21,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 
 from onggi.errors import InvalidInput
+from onggi.linux.control_characters import in_json
 
 Value = object
 Expression = Callable[[Value], Value]
@@ -292,7 +293,7 @@ def go_text(value: Value) -> str:
 
 def to_json(value: Value) -> str:
     """Return a value as compact JSON."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return in_json(json.dumps(value, ensure_ascii=False, separators=(",", ":")))
 
 
 def _index(value: Value, *keys: Value) -> Value:
