@@ -4,11 +4,10 @@
 first use (PEP 562), so importing `onggi` costs nothing.
 """
 
-__version__ = "0.1.0"
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from onggi.engine.engine import Engine
+    from onggi.version import VERSION as __version__  # noqa: N811  # what everybody calls it
 
 __all__ = ["Engine", "__version__"]
 
@@ -18,4 +17,8 @@ def __getattr__(name: str) -> object:
         from onggi.engine.engine import Engine
 
         return Engine
+    if name == "__version__":
+        from onggi.version import VERSION
+
+        return VERSION
     raise AttributeError(f"module 'onggi' has no attribute {name!r}")

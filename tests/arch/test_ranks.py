@@ -9,7 +9,7 @@ import pytest
 from support.repository import SOURCE, module_name, python_files
 
 RANKS: list[set[str]] = [
-    {"errors"},
+    {"errors", "startup", "version"},
     {"linux", "oci"},
     {"resources", "store"},
     {"image", "registry", "runtime", "network"},
@@ -27,7 +27,6 @@ FORBIDDEN = {"runtime": {"store", "image", "engine"}}
 FACES = {
     "cli": {
         "onggi.Engine",
-        "onggi.__version__",
         "onggi.build.errors",
         "onggi.build.options",
         "onggi.build.output",
@@ -41,6 +40,7 @@ FACES = {
         "onggi.linux.control_characters",
         "onggi.linux.signals",
         "onggi.linux.terminal",
+        "onggi.version",
     }
 }
 

@@ -19,7 +19,7 @@ LISTS = Path(__file__).with_name("startup")
 STANDARD = {
     *("__future__", "ctypes", "ctypes._endian", "errno", "struct", "types"),
     *("_ctypes", "_json", "_sha2", "_sha256", "_signal", "_socket", "_struct"),
-    *("fcntl", "select"),
+    *("fcntl", "gc", "marshal", "select"),
 }
 # os and what stands below it, which `site` loads in other interpreters anyway.
 OF_OS = {"_collections_abc", "_stat", "genericpath", "ntpath", "os", "posixpath", "stat"}

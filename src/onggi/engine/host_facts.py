@@ -10,11 +10,11 @@ import os
 import platform
 import time
 
-from onggi import __version__
 from onggi.linux import cgroup, probe
 from onggi.oci.platform import host
 from onggi.resources.host import read_host
 from onggi.runtime.log import stamp
+from onggi.version import VERSION
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def facts() -> Json:
         "NCPU": os.cpu_count(),
         "MemTotal": os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"),
         "Name": names.nodename,
-        "ServerVersion": __version__,
+        "ServerVersion": VERSION,
         "DefaultRuntime": "onggi",
         "LiveRestoreEnabled": True,
         "SecurityOptions": list(_security()),
@@ -81,8 +81,8 @@ def versions() -> Json:
     python = platform.python_version()
     return {
         "Platform": {"Name": "Onggi Engine"},
-        "Components": [{"Name": "Engine", "Version": __version__, "Details": {"Python": python}}],
-        "Version": __version__,
+        "Components": [{"Name": "Engine", "Version": VERSION, "Details": {"Python": python}}],
+        "Version": VERSION,
         "ApiVersion": _API_VERSION,
         "MinAPIVersion": _API_VERSION,
         "Implementation": f"{platform.python_implementation()} {python}",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from onggi import startup
 from onggi.linux import channel, process
 from onggi.oci import jsontext
 from onggi.runtime import frames
@@ -27,14 +28,11 @@ class Launcher:
     def __init__(self) -> None:
         import subprocess
 
-        from onggi.runtime import launcher
-
         request_fd, theirs = channel.pair()
         self._requests = Requests(request_fd)
         try:
-            command = launcher.command(theirs, _MODULES)
             self._process = subprocess.Popen(
-                command,
+                [*startup.program("onggi.runtime.launcher"), str(theirs), *_MODULES],
                 pass_fds=(theirs,),
                 stdin=subprocess.DEVNULL,
                 start_new_session=True,

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import os
 
+from onggi import startup
 from onggi.engine import creation
 from onggi.errors import Conflict
 from onggi.linux import cgroup
@@ -96,7 +97,7 @@ def _adopt(current: State, lock_fd: int) -> None:
     try:
         launch.detach((lock_fd, lock_fd))
         os.set_inheritable(lock_fd, True)
-        program, *words = monitor.command()
+        program, *words = startup.program("onggi.runtime.monitor")
         os.execv(program, [program, *words, "adopted", current.watch["directory"], str(lock_fd)])
     finally:
         os._exit(1)

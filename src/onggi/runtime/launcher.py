@@ -117,13 +117,3 @@ def _read(payload: int) -> dict[str, Any]:
     with open(payload, "rb") as file:
         members: dict[str, Any] = jsontext.loads(file.read())
     return members
-
-
-def command(request_fd: int, modules: tuple[str, ...]) -> list[str]:
-    """Return the command that runs a launcher."""
-    package = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-    code = (
-        f"import sys; sys.path.insert(0, {package!r}); "
-        "from onggi.runtime.launcher import main; main()"
-    )
-    return [sys.executable, "-IS", "-c", code, str(request_fd), *modules]

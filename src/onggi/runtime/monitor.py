@@ -17,6 +17,7 @@ import select
 import sys
 import time
 
+from onggi import startup
 from onggi.oci import jsontext
 from onggi.runtime import frames, rundir, state, stdio
 from onggi.runtime.log import LogWriter
@@ -253,7 +254,7 @@ class Monitor:
             if fd >= 0:
                 os.set_inheritable(fd, True)
         words = [self._watch.directory, *map(str, kept), str(int(self._input_ended))]
-        os.execv(sys.executable, [*command(), "settled", *words])
+        os.execv(sys.executable, [*startup.program(__name__), "settled", *words])
 
 
 def look_after(begun: Begun, client_fd: int, lock_fd: int) -> None:
@@ -284,16 +285,6 @@ def _wait_for_anything(begun: Begun, client_fd: int) -> int:
         poller.poll()
     os.close(pidfd)
     return client_fd
-
-
-def command() -> list[str]:
-    """Return the command that runs this module as a program, in a bare interpreter."""
-    package = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-    code = (
-        f"import sys; sys.path.insert(0, {package!r}); "
-        "from onggi.runtime.monitor import main; main()"
-    )
-    return [sys.executable, "-IS", "-c", code]
 
 
 def main() -> None:

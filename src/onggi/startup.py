@@ -1,0 +1,116 @@
+"""How programs of ours start, so that who waits for them waits little.
+
+A program is a module with a `main`: the command, a launcher, a monitor of its own. Each runs in an
+interpreter of its own, with `-I` and `-S`: nothing from the environment, the current directory or
+site-packages is looked at, which is safer, and 33 ms faster.
+
+What remains is mostly imports, a hundred and more. One costs a search along `sys.path`, an open, a
+read and a check, before any of its code runs. So `bundle.write` puts the compiled code of all our
+modules into one file, where an index tells where each lies; a module whose source has changed since
+is left to Python. Measured: 12 ms of imports become 7.5.
+"""
+
+from __future__ import annotations
+
+import marshal
+import os
+import sys
+from _frozen_importlib import ModuleSpec  # what importlib gives out, which costs 3 ms
+from _frozen_importlib_external import MAGIC_NUMBER
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import ModuleType
+    from typing import Any, TypeAlias
+
+    # (path of the source, is it a package, its mtime in ns, its size in bytes, offset, length)
+    Place: TypeAlias = tuple[str, bool, int, int, int, int]
+
+PACKAGE = os.path.dirname(os.path.abspath(__file__))
+BUNDLE = f"{PACKAGE}/__pycache__/onggi.{sys.implementation.cache_tag}.bundle"
+MOST_INDEX_BYTES = 1 << 18
+
+# A short life makes little garbage: looking for cycles after every 700 objects costs 2 ms of it.
+_GARBAGE_THRESHOLD = 50_000
+
+
+def prepare() -> None:
+    """Make what follows in this process start faster; called first of all by every program."""
+    import gc
+
+    gc.set_threshold(_GARBAGE_THRESHOLD)
+    index = read_index()
+    if index:
+        sys.meta_path.insert(0, Finder(index))
+
+
+def program(module: str) -> list[str]:
+    """Return the command that calls `main` of `module`, to which further words may be added."""
+    code = (
+        f"import sys; sys.path.insert(0, {os.path.dirname(PACKAGE)!r}); "
+        "from onggi.startup import prepare; prepare(); "
+        f"from {module} import main; main()"
+    )
+    return [sys.executable, "-IS", "-c", code]
+
+
+def read_index() -> dict[str, Place]:
+    """Return where each module lies in the bundle; nothing if there is none for this interpreter.
+
+    The file lies beside the compiled modules that Python keeps, and is trusted as much.
+    """
+    try:
+        with open(BUNDLE, "rb") as file:
+            head = file.read(MOST_INDEX_BYTES)
+    except FileNotFoundError:
+        return {}
+    if not head.startswith(MAGIC_NUMBER):
+        return {}
+    index: dict[str, Place] = marshal.loads(head[len(MAGIC_NUMBER) :])
+    return index
+
+
+class Finder:
+    """Finds modules in the bundle, as an entry of `sys.meta_path`, and loads them.
+
+    No descriptor is kept: who forks closes all that it does not know.
+
+    Source: Python's reference, "The import system", "Finders and loaders".
+    """
+
+    __slots__ = ("_index",)
+
+    def __init__(self, index: dict[str, Place]) -> None:
+        self._index = index
+
+    def find_spec(self, name: str, path: object = None, target: object = None) -> Any:
+        """Return the specification of a module whose source is as it was; None for any other."""
+        place = self._index.get(name)
+        if place is None:
+            return None
+        source, is_package, mtime_ns, size, _, _ = place
+        try:
+            status = os.stat(source)
+        except OSError:
+            return None
+        if (status.st_mtime_ns, status.st_size) != (mtime_ns, size):
+            return None
+        loader: Any = self  # it is one, as the import system sees it
+        spec = ModuleSpec(name, loader, origin=source, is_package=is_package)
+        spec.has_location = True
+        if is_package:
+            spec.submodule_search_locations = [os.path.dirname(source)]
+        return spec
+
+    def create_module(self, spec: object) -> None:
+        """Have Python make the module as usual."""
+
+    def exec_module(self, module: ModuleType) -> None:
+        """Run a module's code, once, to fill it."""
+        *_, offset, length = self._index[module.__name__]
+        fd = os.open(BUNDLE, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            code = os.pread(fd, length, offset)
+        finally:
+            os.close(fd)
+        exec(marshal.loads(code), module.__dict__)
