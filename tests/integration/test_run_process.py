@@ -1,9 +1,13 @@
 """What a container runs: its words, environment, directory, user and name; and how it ended."""
 
+import os
+import subprocess
 from pathlib import Path
 
 import pytest
 
+from onggi.engine.options import ContainerOptions, ExecOptions
+from onggi.runtime.failure import StartFailed
 from support.box import Box
 from support.builds import add_image
 from support.images import tar_of
@@ -281,3 +285,33 @@ def test_image_with_nothing_to_run_is_refused(box: Box) -> None:
     done = box.attempt("run", "--rm", "empty")
     assert done.returncode == 125
     assert "no command specified" in done.stderr
+
+
+TOO_LONG = ["echo", "x" * 200_000]
+
+
+def test_a_first_command_line_too_long_is_told_as_that(box: Box) -> None:
+    options = ContainerOptions(image="busybox", command=TOO_LONG, remove=True)
+    with box.engine() as engine, pytest.raises(StartFailed) as caught:
+        engine.containers.run(options)
+    assert caught.value.message == 'exec: "echo": argument list too long'
+    assert caught.value.exit_code == 126
+
+
+@pytest.mark.parametrize("direct", [True, False])
+def test_a_further_command_line_too_long_is_told_as_that(box: Box, direct: bool) -> None:
+    options = ExecOptions(command=TOO_LONG)
+    name = box.up()
+    with box.engine(direct=direct) as engine:
+        container = engine.containers.get(name)
+        with pytest.raises(StartFailed, match='"echo": argument list too long'):
+            container.exec(options)
+
+
+@pytest.mark.parametrize("command", ["run", "exec"])
+def test_a_name_that_is_no_text_is_told_as_it_is(box: Box, command: str) -> None:
+    words = ["--rm", "busybox"] if command == "run" else [box.up()]
+    line = [os.fsencode(word) for word in box.line(command, *words)]
+    done = subprocess.run([*line, b"caf\xe9"], capture_output=True, timeout=60, check=False)
+    assert done.returncode == 127
+    assert done.stderr == b'onggi: exec: "caf\xe9": executable file not found in $PATH\n'

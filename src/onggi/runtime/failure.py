@@ -20,6 +20,11 @@ if TYPE_CHECKING:
 
 _MARK = b"failed"
 _ERRNO_DIGITS = 4  # MAX_ERRNO is 4095
+_MOST_CHARACTERS = 4096  # of one field, which is for people; all of them fit into one message
+# Whatever the locale, and also for what is no character: bytes of file names, halves of pairs.
+_ENCODING = ("utf-8", "surrogatepass")
+# What Linux takes, the words and the environment together. Source: execve(2), "Limits on size".
+_TOO_LONG = "one argument or variable has at most 131071 bytes, all together a quarter of the stack"
 
 
 class StartFailed(OnggiError):
@@ -31,7 +36,10 @@ class StartFailed(OnggiError):
     """
 
     def __init__(self, stage: str, number: int, call: str, argument: str, text: str) -> None:
-        super().__init__(_sentence(stage, number, argument, text))
+        call, argument, text = _short(call), _short(argument), _short(text)
+        is_too_long = stage == "program" and number == errno.E2BIG
+        message = _sentence(stage, number, argument, text)
+        super().__init__(message, hint=_TOO_LONG if is_too_long else "")
         self.stage = stage
         self.number = number
         self.call = call
@@ -42,7 +50,7 @@ class StartFailed(OnggiError):
     def encode(self) -> bytes:
         """Return the message that `decode` understands."""
         fields = (self.stage, str(self.number), self.call, self.argument, self.text)
-        return b"\0".join([_MARK, *(os.fsencode(field.replace("\0", "")) for field in fields)])
+        return b"\0".join([_MARK, *(field.encode(*_ENCODING) for field in fields)])
 
 
 def decode(message: bytes) -> StartFailed | None:
@@ -50,16 +58,25 @@ def decode(message: bytes) -> StartFailed | None:
     parts = message.split(b"\0")
     if parts[0] != _MARK or len(parts) != 6:
         return None
-    stage, number, call, argument, text = (os.fsdecode(part) for part in parts[1:])
-    if not (number.isdigit() and len(number) <= _ERRNO_DIGITS):
+    try:
+        stage, number, call, argument, text = (part.decode(*_ENCODING) for part in parts[1:])
+    except UnicodeDecodeError:
         return None  # nobody of ours wrote it: the container's processes may hold the other end
+    if not (number.isascii() and number.isdigit() and len(number) <= _ERRNO_DIGITS):
+        return None
     return StartFailed(stage, int(number), call, argument, text)
+
+
+def _short(field: str, most: int = _MOST_CHARACTERS) -> str:
+    """Return what fits into a message, where a zero byte ends a field."""
+    field = field.replace("\0", "\\x00")
+    return field if len(field) <= most else field[: most - 1] + "…"
 
 
 def from_error(stage: str, step: Step | None, error: BaseException) -> StartFailed:
     """Return the failure that `error` means, raised while `step` was applied."""
     what = step.argument() if step is not None else ""
-    doing = step.describe() if step is not None else ""
+    doing = _short(step.describe(), 1024) if step is not None else ""
     if isinstance(error, OSError):
         notes = "; ".join(note.strip() for note in getattr(error, "__notes__", ()))
         text = ": ".join(part for part in (doing, error.strerror or "") if part)
