@@ -20,6 +20,7 @@ its own parent that.
 from __future__ import annotations
 
 import _signal  # type: ignore[import-not-found]  # `signal` costs 6 ms, and this is all of it
+import errno
 import os
 import sys
 
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
     from onggi.runtime.steps.base import Step
 
 SIGKILL = 9
+_ATTEMPTS = 4
+_VANISHED = (errno.ENOENT, errno.ENODEV)  # ENODEV: removed while its file was open
 UMASK = 0o022  # what a container is like must not depend on who starts it
 
 
@@ -59,16 +62,34 @@ def start(plan: Plan, standard_fds: tuple[int, int, int], *, sibling: bool = Fal
         child of the caller's parent, who must then wait for it, and not of the caller.
     Raises: StartFailed: with stage, call, argument and errno; nothing is left behind.
     """
-    done: list[Step] = []
+    context = Context()
+    prepare(plan.host, context)
     try:
-        context = Context()
-        for step in plan.host:
-            failure.apply_steps("host", [step], context)
-            done.append(step)
         return _start_process(plan, standard_fds, context, clone.CLONE_PARENT * sibling)
     except BaseException:
-        undo(done)
+        undo(plan.host)
         raise
+
+
+def prepare(steps: list[Step], context: Context) -> None:
+    """Apply the host's steps, all or none.
+
+    Between two of them another store's reset may take away the directory that containers' cgroups
+    share, as long as it is empty; then everything is made again.
+    """
+    for attempts_left in reversed(range(_ATTEMPTS)):
+        done: list[Step] = []
+        try:
+            for step in steps:
+                failure.apply_steps("host", [step], context)
+                done.append(step)
+        except BaseException as error:
+            undo(done)
+            vanished = isinstance(error, failure.StartFailed) and error.number in _VANISHED
+            if not (vanished and attempts_left):
+                raise
+        else:
+            return
 
 
 def undo(steps: list[Step]) -> None:
