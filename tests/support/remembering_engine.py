@@ -56,8 +56,9 @@ class Container:
         }
         return record | ({"SizeRw": 12_000, "SizeRootFs": 4_261_502} if size else {})
 
-    def inspect(self) -> dict[str, object]:
-        return {"Id": self.id, "Name": f"/{self.name}", "State": {"Pid": 42}}
+    def inspect(self, *, size: bool = False) -> dict[str, object]:
+        sizes = {"SizeRw": 5, "SizeRootFs": 1005} if size else {}
+        return {"Id": self.id, "Name": f"/{self.name}", "State": {"Pid": 42}, **sizes}
 
     def logs(self, **how: object) -> Iterator[SimpleNamespace]:
         self.asked.append(("logs", how))
@@ -204,8 +205,11 @@ class Volumes:
             inspect=lambda: {"Name": "data", "Driver": "local", "Mountpoint": "/v/data/_data"}
         )
 
-    def list(self) -> Sequence[SimpleNamespace]:
-        return [self.get("data")]
+    def list(self, filters: dict[str, Names]) -> Sequence[SimpleNamespace]:
+        return [] if filters else [self.get("data")]
+
+    def prune(self, filters: dict[str, Names]) -> dict[str, int]:
+        return {"f" * 64: 2_000_000} | ({"data": 1_000_000} if filters else {})
 
     def remove(self, name: str) -> None:
         self.get(name)

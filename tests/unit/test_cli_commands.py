@@ -48,13 +48,13 @@ def onggi_command(capsys: pytest.CaptureFixture[str], engine: Engine) -> Output:
     return Output(capsys)
 
 
-WEB = '4c01db0b339c   busybox   "sh -c \'echo \\"hello…"'
+WEB = '4c01db0b339c   busybox   "sh -c \'echo \\"hello\\"…"'
 
 
 def test_ps(onggi_command: Output) -> None:
     assert onggi_command("ps").splitlines() == [
-        f"{'CONTAINER ID   IMAGE     COMMAND':<50}CREATED         STATUS         PORTS     NAMES",
-        f"{WEB:<50}3 minutes ago   Up 3 minutes{'':13}web",
+        f"{'CONTAINER ID   IMAGE     COMMAND':<52}CREATED         STATUS         PORTS     NAMES",
+        f"{WEB:<52}3 minutes ago   Up 3 minutes{'':13}web",
     ]
 
 
@@ -81,6 +81,8 @@ def test_ps_in_other_forms(onggi_command: Output) -> None:
     assert onggi_command("ps", "-s", "--format", lines) == (
         "12kB (virtual 4.26MB) data,/src none a=b running\n"
     )
+    assert onggi_command("ps", "--format", '{{.Label "a"}} {{.LocalVolumes}}') == "b 0\n"
+    assert onggi_command("ps", "--format", "{{.Size}}") == "12kB (virtual 4.26MB)\n"
     assert json.loads(onggi_command("ps", "--format", "json"))["Names"] == "web"
     refused = "onggi: template: unclosed action: '{{' without '}}'\n"
     onggi_command("ps", "--format", "{{.ID", code=1, err=refused)
@@ -225,6 +227,22 @@ def test_an_unknown_signal(onggi_command: Output) -> None:
     onggi_command("kill", "-s", "FOO", "web", code=1, err=said)
 
 
+def test_several_stop_at_once(engine: Engine, onggi_command: Output) -> None:
+    said = "onggi: no such container: x\n"
+    assert onggi_command("stop", "web", "x", "job", "web", code=1, err=said) == "web\njob\n"
+    asked = [("stop", {"timeout": None, "signal": None})]
+    assert [engine.containers.known[name].asked for name in ("web", "job")] == [asked, asked]
+
+
+def test_volume_prune(onggi_command: Output) -> None:
+    assert onggi_command("volume", "prune", "-f").splitlines() == [
+        *("Deleted Volumes:", "f" * 64, "", "Total reclaimed space: 2MB"),
+    ]
+    assert onggi_command("volume", "prune", "-af").splitlines()[-1] == "Total reclaimed space: 3MB"
+    said = "onggi: this cannot be undone, and nobody is here to ask (add --force)\n"
+    onggi_command("volume", "prune", code=125, err=said)
+
+
 def test_rm(engine: Engine, onggi_command: Output) -> None:
     assert onggi_command("rm", "-fv", "web") == "web\n"
     asked = ("remove", {"force": True, "volumes": True})
@@ -244,6 +262,7 @@ def test_inspect(onggi_command: Output) -> None:
         {"Name": "data", "Driver": "local", "Mountpoint": "/v/data/_data"},
     ]
     assert onggi_command("inspect", "-f", "{{.State.Pid}}", "web") == "42\n"
+    assert onggi_command("inspect", "-s", "-f", "{{.SizeRw}}", "web") == "5\n"
     assert onggi_command("image", "inspect", "-f", "json", "busybox").count("\n") == 1
 
 
@@ -252,8 +271,8 @@ def test_inspect_of_what_is_not_there(onggi_command: Output) -> None:
     assert onggi_command("inspect", "x", code=1, err=said) == "[]\n"
     said = "onggi: no such image: web\n"
     assert onggi_command("image", "inspect", "web", code=1, err=said) == "[]\n"
-    said = 'onggi: invalid argument "x" for "--type" flag: there are container, image, volume\n'
-    onggi_command("inspect", "--type", "x", "web", code=125, err=said)
+    said = 'onggi: unknown type: "x" (there are container, image, volume)\n'
+    onggi_command("inspect", "--type", "x", "web", code=1, err=said)
 
 
 HEADS, CELLS = "CONTAINER ID   NAME      ", "4c01db0b339c   web       "
@@ -404,6 +423,9 @@ def test_volumes(engine: Engine, onggi_command: Output) -> None:
     assert onggi_command("volume", "create", "--label", "a=b", "data") == "data\n"
     assert onggi_command("volume", "ls") == "DRIVER    VOLUME NAME\nlocal     data\n"
     assert onggi_command("volume", "ls", "-q") == "data\n"
+    assert onggi_command("volume", "ls", "-q", "-f", "dangling=true") == ""
+    said = "onggi: no such volume driver: nfs (only local)\n"
+    onggi_command("volume", "create", "-d", "nfs", "data", code=1, err=said)
     assert onggi_command("volume", "inspect", "-f", "{{.Mountpoint}}", "data") == "/v/data/_data\n"
     assert onggi_command("volume", "rm", "data") == "data\n"
     onggi_command("volume", "rm", "x", code=1, err="onggi: no such volume: x\n")
@@ -414,7 +436,7 @@ def test_volumes(engine: Engine, onggi_command: Output) -> None:
 def test_reset_asks_first(
     engine: Engine, onggi_command: Output, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    said = "onggi: this removes everything, and nobody is here to ask (add --force)\n"
+    said = "onggi: this cannot be undone, and nobody is here to ask (add --force)\n"
     monkeypatch.setattr(sys, "stdin", io.StringIO("yes\n"))
     onggi_command("system", "reset", code=125, err=said)
     monkeypatch.setattr(sys.stdin, "isatty", lambda: True)
@@ -430,7 +452,9 @@ def test_reset_asks_first(
 def test_version(onggi_command: Output) -> None:
     assert "Version:       0.1.0\n" in onggi_command("version")
     assert onggi_command("version", "-f", "{{.Version}}") == "0.1.0\n"
-    assert json.loads(onggi_command("version", "-f", "json"))["KernelVersion"] == "6.1.0"
+    assert onggi_command("version", "-f", "{{.Client.Version}}") == "0.1.0\n"
+    known = json.loads(onggi_command("version", "-f", "json"))
+    assert (known["Client"]["Version"], known["Server"]["KernelVersion"]) == ("0.1.0", "6.1.0")
 
 
 def test_info(onggi_command: Output) -> None:

@@ -60,3 +60,20 @@ def test_reading_what_a_record_lacks() -> None:
     assert number_of({"a": None}, "a") == 0
     assert texts_of({"a": None}, "a") == []
     assert text_of("a")({"a": None}) == ""
+
+
+def test_what_does_not_exist_is_refused_where_nothing_is_listed() -> None:
+    with pytest.raises(BadTemplate, match='no "Colour"'):
+        LISTING.lines([], "{{.Colour}}")
+    assert LISTING.lines([], "{{.Name}}") == []
+
+
+def test_one_label() -> None:
+    fields = (Field("Name", "NAME", text_of("Name")),)
+    listing = Listing(fields, ("Name",), labels="Labels")
+    assert listing.lines(THINGS, '{{.Name}}:{{.Label "x"}}') == ["a:y", "bö:"]
+    assert listing.lines(THINGS[:1], 'table {{.Label "x"}}') == ["x", "y"]
+    assert listing.lines(THINGS[:1], "json") == ['{"Name":"a"}']
+    for wrong in ('{{.Name "x"}}', '{{.Label "x" "y"}}'):
+        with pytest.raises(BadTemplate, match="has arguments but cannot be called"):
+            listing.lines(THINGS, wrong)

@@ -346,3 +346,42 @@ class TestVolumes:
         with pytest.raises(Conflict, match=f"volume used is in use by {CONTAINER[:12]}"):
             known.remove("used", force=True)
         assert known.get("used").name == "used"
+
+
+class TestFilters:
+    @pytest.fixture
+    def known(self, store: Store) -> Volumes:
+        volumes_of_store = Volumes(store)
+        volumes_of_store.create("clay", labels={"kind": "raw", "trial": ""})
+        volumes_of_store.create("glaze", labels={"kind": "fine"})
+        return volumes_of_store
+
+    @pytest.mark.parametrize(
+        ("filters", "names"),
+        [
+            ({}, ["clay", "glaze"]),
+            ({"name": ["la"]}, ["clay", "glaze"]),
+            ({"name": ["lay"]}, ["clay"]),
+            ({"name": ["lay", "laze"]}, ["clay", "glaze"]),
+            ({"label": ["kind=fine"]}, ["glaze"]),
+            ({"label": ["trial", "kind=fine"]}, []),
+            ({"dangling": ["true"]}, ["clay", "glaze"]),
+            ({"dangling": ["false"]}, []),
+            ({"driver": ["local"], "label": ["trial"]}, ["clay"]),
+            ({"driver": ["nfs"]}, []),
+        ],
+    )
+    def test_list(self, known: Volumes, filters: dict[str, list[str]], names: list[str]) -> None:
+        assert [one.name for one in known.list(filters)] == names
+
+    @pytest.mark.parametrize("filters", [{"size": ["1"]}, {"dangling": ["perhaps"]}])
+    def test_what_is_no_filter(self, known: Volumes, filters: dict[str, list[str]]) -> None:
+        with pytest.raises(InvalidInput, match="invalid filter"):
+            known.list(filters)
+
+    def test_prune_spares_names_unless_told_otherwise(self, known: Volumes) -> None:
+        nameless = known.create().name
+        assert known.prune() == {nameless: 0}
+        assert known.prune({"all": ["true"], "label!": ["trial"]}) == {"glaze": 0}
+        assert known.prune({"all": ["1"], "label": ["kind=raw"]}) == {"clay": 0}
+        assert known.list() == []

@@ -60,7 +60,8 @@ class UnknownCommand(UsageError):
     def __init__(self, words: list[str]) -> None:
         managed = words[0] in MANAGEMENT
         typed = " ".join(words[:2]) if managed else words[0]
-        near = nearest(typed, [*COMMANDS, *MANAGEMENT])
+        known = [one for one in COMMANDS if not managed or one.startswith(f"{words[0]} ")]
+        near = nearest(typed, known if managed else [*known, *MANAGEMENT])
         see = f"see 'onggi {words[0]} --help'" if managed else "see 'onggi --help'"
         hint = f"did you mean 'onggi {near}'? {see}" if near else see
         super().__init__(f"unknown command: onggi {typed}", hint=hint)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 
-from onggi.cli.options import Command, Given, Section, Text, bad_value
+from onggi.cli.options import Command, Given, Section, Switch, Text
 from onggi.cli.output.template import Template, to_json
-from onggi.errors import NotFound
+from onggi.errors import InvalidInput, NotFound
 from onggi.linux.control_characters import in_json
 
 TYPE_CHECKING = False
@@ -28,6 +28,7 @@ COMMAND = Command(
         Section(
             "Options",
             Text("format", "f", "FORMAT", 'Print as "json" in one line, or a template'),
+            Switch("size", "s", "Tell how much a container wrote: SizeRw and SizeRootFs"),
             Text("type", "", "TYPE", 'Look only for a "container", an "image" or a "volume"'),
         ),
     ),
@@ -37,12 +38,12 @@ COMMAND = Command(
     ),
 )
 
-Find = Callable[["Engine", str], "Document"]
+Find = Callable[["Engine", str, bool], "Document"]
 
 KINDS: dict[str, Find] = {
-    "container": lambda engine, name: engine.containers.get(name).inspect(),
-    "image": lambda engine, name: engine.images.get(name).inspect(),
-    "volume": lambda engine, name: engine.volumes.get(name).inspect(),
+    "container": lambda engine, name, size: engine.containers.get(name).inspect(size=size),
+    "image": lambda engine, name, _size: engine.images.get(name).inspect(),
+    "volume": lambda engine, name, _size: engine.volumes.get(name).inspect(),
 }
 
 
@@ -61,9 +62,10 @@ def execute(given: Given, invocation: Invocation) -> int:
     kinds = _kinds(given.text("type"))
     style = given.text("format") or ""
     template = Template(style) if style not in ("", "json") else None
+    size = given.on("size")
     documents: list[Document] = []
     code = invocation.each(
-        given.arguments, lambda name: documents.append(_find(invocation.engine, kinds, name))
+        given.arguments, lambda name: documents.append(_find(invocation.engine, kinds, name, size))
     )
     for line in _lines(documents, style, template):
         print(line)
@@ -74,14 +76,14 @@ def _kinds(wanted: str | None) -> list[Find]:
     if not wanted:
         return list(KINDS.values())
     if wanted not in KINDS:
-        raise bad_value("--type", wanted, f"there are {', '.join(KINDS)}")
+        raise InvalidInput(f'unknown type: "{wanted}"', hint=f"there are {', '.join(KINDS)}")
     return [KINDS[wanted]]
 
 
-def _find(engine: Engine, kinds: list[Find], name: str) -> Document:
+def _find(engine: Engine, kinds: list[Find], name: str, size: bool) -> Document:
     for find in kinds:
         try:
-            return find(engine, name)
+            return find(engine, name, size)
         except NotFound:
             if len(kinds) == 1:
                 raise

@@ -33,8 +33,8 @@ COMMAND = Command(
                 "filter",
                 "f",
                 "NAME=VALUE",
-                "Only those with this ancestor, exited, id, label, name, network, status or "
-                "volume, or made before or since another",
+                "Only those with this ancestor, exited, health, id, label, name, network, "
+                "status or volume, or made before or since another",
             ),
             FORMAT,
             Whole("last", "n", "NUMBER", "The last containers made, in every state"),
@@ -73,7 +73,9 @@ def _records(given: Given, invocation: Invocation) -> list[Record]:
     # A condition on the state, or a number of the last ones, speaks of every state, as in Docker.
     everything = given.on("all") or last is not None or bool({"status", "exited"} & set(conditions))
     found = invocation.engine.containers.list(all=everything, filters=conditions)
-    records: list[Record] = [container.summary(size=given.on("size")) for container in found]
+    # Adding up a container's files takes a while, and is done only where it will be seen.
+    size = given.on("size") or ".Size" in (given.text("format") or "")
+    records: list[Record] = [container.summary(size=size) for container in found]
     records.sort(key=lambda record: number_of(record, "Created"), reverse=True)
     return records if last is None or last < 0 else records[:last]
 
@@ -95,10 +97,12 @@ def _listing(whole: bool) -> Listing:
             Field("Status", "STATUS", text_of("Status")),
             Field("Size", "SIZE", _size),
             Field("Labels", "LABELS", lambda one: pairs_of(one, "Labels")),
-            Field("Mounts", "MOUNTS", _mounts),
+            Field("Mounts", "MOUNTS", lambda one: _mounts(one, whole)),
+            Field("LocalVolumes", "LOCAL VOLUMES", _volumes),
             Field("Networks", "NETWORKS", _network),
         ),
         SHOWN,
+        labels="Labels",
     )
 
 
@@ -113,8 +117,9 @@ def _names(record: Record) -> str:
 
 def _command(record: Record, whole: bool) -> str:
     command = str(record.get("Command") or "")
-    escaped = command.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
-    return f'"{escaped if whole else shortened(escaped, 20)}"'
+    shown = command if whole else shortened(command, 20)
+    escaped = shown.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    return f'"{escaped}"'
 
 
 def _size(record: Record) -> str:
@@ -123,10 +128,18 @@ def _size(record: Record) -> str:
     return f"{text} (virtual {human.size(root)})" if root else text
 
 
-def _mounts(record: Record) -> str:
+def _mounts(record: Record, whole: bool) -> str:
+    names = [str(mount.get("Name") or mount.get("Source") or "") for mount in _all_mounts(record)]
+    return ",".join(name if whole else shortened(name, 15) for name in names)
+
+
+def _volumes(record: Record) -> str:
+    return str(sum(mount.get("Driver") == "local" for mount in _all_mounts(record)))
+
+
+def _all_mounts(record: Record) -> list[Record]:
     found = record.get("Mounts")
-    mounts = found if isinstance(found, list) else []
-    return ",".join(str(mount.get("Name") or mount.get("Source") or "") for mount in mounts)
+    return found if isinstance(found, list) else []
 
 
 def _network(record: Record) -> str:

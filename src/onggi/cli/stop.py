@@ -7,6 +7,8 @@ from onggi.cli.signal_names import signal_number
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from onggi.cli.invocation import Invocation
     from onggi.cli.options import Given
 
@@ -34,9 +36,47 @@ def execute(given: Given, invocation: Invocation) -> int:
     first = signal_number(raw) if raw else None
     seconds = given.number("timeout")
     seconds = given.number("time") if seconds is None else seconds
+    waits: dict[str, Callable[[], None]] = {}
+
+    def begin(name: str) -> None:
+        container = invocation.engine.containers.get(name)
+        waits[name] = _begun(lambda: container.stop(timeout=seconds, signal=first))
 
     def stop(name: str) -> None:
         invocation.engine.containers.get(name).stop(timeout=seconds, signal=first)
         print(name, flush=True)
 
-    return invocation.each(given.arguments, stop)
+    def finish(name: str) -> None:
+        waits[name]()
+        print(name, flush=True)
+
+    if len(given.arguments) == 1:  # which needs no thread
+        return invocation.each(given.arguments, stop)
+    unknown = invocation.each(dict.fromkeys(given.arguments), begin)
+    return invocation.each(waits, finish) or unknown
+
+
+def _begun(act: Callable[[], object]) -> Callable[[], None]:
+    """Do `act` meanwhile, as no container's time to end is to be spent on waiting for another.
+
+    Returns: what waits until it is done, and raises what it raised.
+    """
+    from threading import Thread
+
+    errors: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            act()
+        except BaseException as error:  # noqa: BLE001  raised again by whoever waits
+            errors.append(error)
+
+    thread = Thread(target=run, daemon=True)
+    thread.start()
+
+    def wait() -> None:
+        thread.join()
+        if errors:
+            raise errors[0]
+
+    return wait

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import sys
-
-from onggi.cli.options import Command, Given, Section, Switch, UsageError
+from onggi.cli import asking
+from onggi.cli.options import Command, Given, Section, Switch
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,19 +16,13 @@ COMMAND = Command(
     examples=(("onggi --root /tmp/trial system reset --force", "clean up after a trial"),),
 )
 
+WARNING = "This kills all containers and removes all images, layers and volumes."
+
 
 def execute(given: Given, invocation: Invocation) -> int:
     """Remove everything, once the user means it."""
-    if not given.on("force") and not _means_it():
+    if not given.on("force") and not asking.means_it(WARNING):
         print("nothing was removed")
         return 1
     invocation.engine.system.reset()
     return 0
-
-
-def _means_it() -> bool:
-    if not sys.stdin.isatty():
-        raise UsageError("this removes everything, and nobody is here to ask", hint="add --force")
-    print("This kills all containers and removes all images, layers and volumes.")
-    print("Go on? [y/N] ", end="", flush=True)
-    return sys.stdin.readline().strip().lower() in ("y", "yes")

@@ -135,6 +135,7 @@ ROWS = (
         "volume inspect",
         preset=("--type=volume",),
     ),
+    Row("", "volume_prune", "Remove unused volumes", "volume prune"),
     Row("", "volume_rm", "Remove one or more volumes", "volume rm", "volume remove"),
     Row(ENGINE, "info", "Show what this host offers and what is in use", "info", "system info"),
     Row(ENGINE, "version", "Show the version", "version"),

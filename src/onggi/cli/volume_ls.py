@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from onggi.cli.options import Command, Given, Section, Switch
+from onggi.cli import pairs
+from onggi.cli.options import Command, Given, Section, Switch, Texts
 from onggi.cli.output.listing import FORMAT, Field, Listing, pairs_of, text_of
 
 TYPE_CHECKING = False
@@ -11,8 +12,20 @@ if TYPE_CHECKING:
 
 COMMAND = Command(
     description="Lists volumes: directories that outlive the containers they are mounted in.",
-    sections=(Section("Options", FORMAT, Switch("quiet", "q", "Print names only")),),
-    examples=(("onggi volume ls --format '{{.Name}} {{.Mountpoint}}'", "where each one lies"),),
+    sections=(
+        Section(
+            "Options",
+            Texts(
+                "filter", "f", "NAME=VALUE", "Only those with this dangling, driver, label or name"
+            ),
+            FORMAT,
+            Switch("quiet", "q", "Print names only"),
+        ),
+    ),
+    examples=(
+        ("onggi volume ls -q -f dangling=true", "those that no container has"),
+        ("onggi volume ls --format '{{.Name}} {{.Mountpoint}}'", "where each one lies"),
+    ),
 )
 
 LISTING = Listing(
@@ -24,12 +37,14 @@ LISTING = Listing(
         Field("Labels", "LABELS", lambda one: pairs_of(one, "Labels")),
     ),
     ("Driver", "Name"),
+    labels="Labels",
 )
 
 
 def execute(given: Given, invocation: Invocation) -> int:
     """Print the volumes."""
-    records = [volume.inspect() for volume in invocation.engine.volumes.list()]
+    conditions = pairs.filters(given.texts("filter"))
+    records = [volume.inspect() for volume in invocation.engine.volumes.list(conditions)]
     records.sort(key=lambda record: str(record["Name"]))
     style = given.text("format")
     if given.on("quiet") and not style:

@@ -311,11 +311,14 @@ class Container:
 
         return committing.commit(self, reference, message, author, changes or [])
 
-    def inspect(self) -> dict[str, Any]:
-        """Return all that is known of it, in the Docker Engine API's shape."""
-        from onggi.engine import inspection
+    def inspect(self, *, size: bool = False) -> dict[str, Any]:
+        """Return all that is known of it, in the Docker Engine API's shape.
 
-        return inspection.container(self)
+        Args: size: add up what it wrote, and all that it sees, too.
+        """
+        from onggi.engine import inspection, summaries
+
+        return inspection.container(self) | (summaries.sizes(self) if size else {})
 
     def summary(self, *, size: bool = False) -> dict[str, Any]:
         """Return what `ps` shows, in the Docker Engine API's shape."""
@@ -348,10 +351,13 @@ def remove_anonymous_volumes(engine: Engine, record: dict[str, Any]) -> None:
     """Remove the volumes of a removed container that nobody had named, unless others use them."""
     from onggi.errors import NotFound
 
+    options = record["options"]
+    said = {text.partition(":")[0] for text in options["volumes"]}
+    said |= {words.get("source") for words in options["mounts"]}
     for mount in record.get("mounts", ()):
         name = mount.get("Name", "")
         try:
-            if name and engine.store.volumes.get(name).get("anonymous"):
+            if name and name not in said and engine.store.volumes.get(name).get("anonymous"):
                 engine.volumes.remove(name)
         except (NotFound, Conflict):
             continue  # another container took it over, or removed it

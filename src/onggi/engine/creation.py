@@ -184,6 +184,7 @@ def _compose(
         volumes.fill(mounts, trees, store)
     parts = spec.Parts(
         identifier=identifier,
+        hostname=_hostname(options, identifier),
         image=image.config,
         accounts=read_accounts(trees),
         mounts=mounts,
@@ -210,12 +211,14 @@ def _compose(
 
 def _contents(options: ContainerOptions, identifier: str) -> dict[str, str]:
     """Return the files that say who and where the container is, by name."""
-    name = options.hostname or identifier[:12]
-    hosts = _LOCALHOST
-    if options.network == "host":
-        hosts = _read("/etc/hosts")
-        name = options.hostname or os.uname().nodename
+    hosts = _read("/etc/hosts") if options.network == "host" else _LOCALHOST
+    name = _hostname(options, identifier)
     return {"hosts": hosts, "hostname": f"{name}\n", "resolv.conf": _read("/etc/resolv.conf")}
+
+
+def _hostname(options: ContainerOptions, identifier: str) -> str:
+    own = os.uname().nodename if options.network == "host" else identifier[:12]
+    return options.hostname or own
 
 
 def _read(path: str) -> str:

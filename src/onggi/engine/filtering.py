@@ -1,4 +1,4 @@
-"""Filters of listings: which containers and images `--filter` lets pass.
+"""Filters of listings: which containers, images and volumes `--filter` lets pass.
 
 Several values of one key are alternatives, several keys all hold; of labels all values hold.
 
@@ -14,18 +14,21 @@ from onggi.errors import InvalidInput
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Collection, Iterable, Mapping
 
     from onggi.engine.container import Container
     from onggi.engine.engine import Engine
+    from onggi.engine.volumes import Volume
     from onggi.image.listing import ImageSummary
     from onggi.oci.reference import Reference
 
     Filters = Mapping[str, list[str]]
     Passes = Callable[[Container], bool]
     ImagePasses = Callable[[ImageSummary], bool]
+    VolumePasses = Callable[[Volume], bool]
 
 _STATES = ("created", "running", "paused", "restarting", "removing", "exited", "dead")
+_HEALTH = ("starting", "healthy", "unhealthy", "none")
 _TRUTHS = {"true": True, "1": True, "false": False, "0": False}
 
 
@@ -54,7 +57,7 @@ def container_filter(filters: Filters, engine: Engine) -> Passes:
     """Return what tells whether a container passes all filters.
 
     Keys: ancestor (an image that it stands on), before and since (a container), exited (code),
-    id, name (regular expressions), label (name or name=value), network, status, volume.
+    health, id, name (regular expressions), label (name or name=value), network, status, volume.
 
     Raises: UnknownFilter, InvalidFilter; ContainerNotFound, ImageNotFound: one is named that does
         not exist.
@@ -75,6 +78,50 @@ def image_filter(filters: Filters, engine: Engine) -> ImagePasses:
     _require_known(filters, _IMAGE)
     tests = [_IMAGE[key](values, engine) for key, values in filters.items()]
     return lambda one: all(test(one) for test in tests)
+
+
+def volume_filter(filters: Filters, used: Collection[str]) -> VolumePasses:
+    """Return what tells whether a volume passes all filters.
+
+    Keys: dangling (whether no container has it), driver, label, name (found anywhere in it).
+
+    Args: used: the names of those that containers have.
+    Raises: UnknownFilter, InvalidFilter.
+    """
+    known: dict[str, VolumePasses] = {
+        "dangling": lambda one: (one.name not in used) in _truths(filters, "dangling"),
+        "driver": lambda _one: "local" in filters["driver"],
+        "label": lambda one: has_labels(one.labels, filters["label"]),
+        "name": lambda one: any(text in one.name for text in filters["name"]),
+    }
+    _require_known(filters, known)
+    _truths(filters, "dangling")
+    return lambda one: all(known[key](one) for key in filters)
+
+
+def prunable(filters: Filters) -> VolumePasses:
+    """Return what tells whether a volume that no container has may be removed unasked.
+
+    Keys: all (true: named ones too), label, label! (not this label).
+
+    Raises: UnknownFilter, InvalidFilter.
+    """
+    _require_known(filters, ("all", "label", "label!"))
+    named_too = True in _truths(filters, "all")
+
+    def passes(one: Volume) -> bool:
+        spared = any(has_labels(one.labels, [text]) for text in filters.get("label!", ()))
+        wanted = has_labels(one.labels, filters.get("label", []))
+        return wanted and not spared and (named_too or one.is_anonymous)
+
+    return passes
+
+
+def _truths(filters: Filters, key: str) -> set[bool]:
+    for value in filters.get(key, ()):
+        if value.lower() not in _TRUTHS:
+            raise InvalidFilter(key, value, "true or false")
+    return {_TRUTHS[value.lower()] for value in filters.get(key, ())}
 
 
 def matching(references: Iterable[Reference], patterns: list[str]) -> list[Reference]:
@@ -155,6 +202,13 @@ def _by_exit_code(values: list[str], _engine: Engine) -> Passes:
     return lambda one: one.status == "exited" and one.state.exit_code in codes
 
 
+def _by_health(values: list[str], _engine: Engine) -> Passes:
+    for value in values:
+        if value not in _HEALTH:
+            raise InvalidFilter("health", value, f"one of {', '.join(_HEALTH)}")
+    return lambda _one: "none" in values  # nobody runs health checks
+
+
 def _by_network(values: list[str], _engine: Engine) -> Passes:
     return lambda one: one.record["options"]["network"] in values
 
@@ -199,10 +253,7 @@ def _since(values: list[str], engine: Engine) -> Passes:
 
 
 def _dangling(values: list[str], _engine: Engine) -> ImagePasses:
-    for value in values:
-        if value.lower() not in _TRUTHS:
-            raise InvalidFilter("dangling", value, "true or false")
-    wanted = {_TRUTHS[value.lower()] for value in values}
+    wanted = _truths({"dangling": values}, "dangling")
     return lambda one: one.dangling in wanted
 
 
@@ -234,6 +285,7 @@ _CONTAINER: dict[str, Callable[[list[str], Engine], Passes]] = {
     "ancestor": _by_ancestor,
     "before": _before,
     "exited": _by_exit_code,
+    "health": _by_health,
     "id": _by_id,
     "label": _by_label,
     "name": _by_name,

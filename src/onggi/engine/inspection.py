@@ -205,7 +205,9 @@ def _device(text: str) -> Json:
 
 
 def _resources(request: Request) -> Json:
+    swappiness = request.memory_swappiness
     return {
+        **({} if swappiness is None else {"MemorySwappiness": swappiness}),
         "CpuShares": request.cpu_shares or 0,
         "CpuPeriod": request.cpu_period or 0,
         "CpuQuota": request.cpu_quota or 0,
@@ -217,6 +219,9 @@ def _resources(request: Request) -> Json:
         "MemorySwap": request.memory_swap or 2 * (request.memory or 0),
         "PidsLimit": spec.PIDS_LIMIT if request.pids_limit is None else request.pids_limit,
         "BlkioWeight": request.blkio_weight or 0,
+        "BlkioWeightDevice": [
+            {"Path": one.path, "Weight": one.value} for one in request.blkio_weight_device
+        ],
         "BlkioDeviceReadBps": _rates(request.device_read_bps),
         "BlkioDeviceWriteBps": _rates(request.device_write_bps),
         "BlkioDeviceReadIOps": _rates(request.device_read_iops),

@@ -35,6 +35,7 @@ class Parts:
         "accounts",
         "files",
         "first_ids",
+        "hostname",
         "identifier",
         "image",
         "mounts",
@@ -52,6 +53,7 @@ class Parts:
         files: dict[str, str],
         request: Request,
         resources: dict[str, Any],
+        hostname: str = "",
         first_ids: tuple[int, int] = (0, 0),
     ) -> None:
         self.identifier = identifier
@@ -61,6 +63,7 @@ class Parts:
         self.files = files  # path inside -> file on the host: hosts, hostname, resolv.conf
         self.request = request  # what is asked for beside the cgroups: ulimits, shm size, …
         self.resources = resources  # runtime-spec linux.resources
+        self.hostname = hostname  # as the program will be told it
         self.first_ids = first_ids  # the host's user and group that a user namespace begins with
 
 
@@ -185,7 +188,10 @@ def environment(options: ContainerOptions, parts: Parts, home: str) -> list[str]
 
     A name of the caller's without `=` takes the variable away.
     """
-    own = [f"PATH={spec.PATH}", f"HOSTNAME={options.hostname or parts.identifier[:12]}"]
+    own = [
+        f"PATH={spec.PATH}",
+        f"HOSTNAME={parts.hostname or options.hostname or parts.identifier[:12]}",
+    ]
     if options.tty:
         own.append("TERM=xterm")
     values = merged(own, parts.image.env, options.env)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from onggi.errors import Conflict, InvalidInput
+from onggi.errors import Conflict, InvalidInput, NotFound
 from onggi.store.names import require_name
 
 TYPE_CHECKING = False
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
     from onggi.engine.options import ContainerOptions
     from onggi.store.store import Store
+
+    Filters = dict[str, list[str]]
 
 _PROPAGATION = ("private", "rprivate", "shared", "rshared", "slave", "rslave")
 # Of each row one word may be said; those of the last three have no meaning here.
@@ -112,6 +114,16 @@ class Volume:
         """The volume's name."""
         return str(self._record["name"])
 
+    @property
+    def labels(self) -> dict[str, str]:
+        """The volume's labels."""
+        return dict(self._record.get("labels", {}))
+
+    @property
+    def is_anonymous(self) -> bool:
+        """Whether nobody gave it its name."""
+        return bool(self._record.get("anonymous"))
+
     def inspect(self) -> dict[str, Any]:
         """Return what is known of it, in the Docker Engine API's shape."""
         return {
@@ -133,16 +145,56 @@ class Volumes:
 
     def create(self, name: str = "", *, labels: dict[str, str] | None = None) -> Volume:
         """Make a volume, or return the one of that name; without a name it gets 64 digits."""
-        record = {"labels": dict(labels or {}), "created": _now()}
+        record = {"labels": dict(labels or {}), "created": _now(), "anonymous": not name}
         return Volume(self._store, self._store.volumes.create(name or anonymous(), record))
 
     def get(self, name: str) -> Volume:
         """Return the volume. Raises: VolumeNotFound."""
         return Volume(self._store, self._store.volumes.get(name))
 
-    def list(self) -> list[Volume]:
-        """Return every volume, by name."""
-        return [Volume(self._store, record) for record in self._store.volumes.list()]
+    def list(self, filters: Filters | None = None) -> list[Volume]:
+        """Return every volume that `filters` let pass, by name.
+
+        Filters are Docker's: see filtering.volume_filter.
+        """
+        found = [Volume(self._store, record) for record in self._store.volumes.list()]
+        if not filters:
+            return found
+        from onggi.engine import filtering
+
+        passes = filtering.volume_filter(filters, self._used())
+        return [one for one in found if passes(one)]
+
+    def prune(self, filters: Filters | None = None) -> dict[str, int]:
+        """Remove the volumes that no container names and nobody has named; return their sizes.
+
+        Args: filters: `label`, `label!`; `all` with the value true, for named ones too.
+        """
+        from onggi.engine import filtering
+        from onggi.store.trees import size
+
+        passes = filtering.prunable(filters or {})
+        used = self._used()
+        removed = {}
+        for one in self.list():
+            if one.name in used or not passes(one):
+                continue
+            taken = size(self._store.volumes.path(one.name))
+            try:
+                self.remove(one.name)
+            except (Conflict, NotFound):
+                continue  # a container took it just now, or somebody else removed it
+            removed[one.name] = taken
+        return removed
+
+    def _used(self) -> set[str]:
+        """Return the names of the volumes that containers, running or not, have."""
+        return {
+            mount["Name"]
+            for record in self._store.containers.list()
+            for mount in record.get("mounts", ())
+            if mount.get("Name")
+        }
 
     def remove(self, name: str, *, force: bool = False) -> None:
         """Remove a volume that no container names; with `force` one that is not there is fine.

@@ -36,12 +36,16 @@ class Field:
 
 
 class Listing:
-    """The fields that objects of one kind have, and those that a table shows by default."""
+    """The fields that objects of one kind have, and those that a table shows by default.
 
-    __slots__ = ("fields", "shown")
+    `labels` names the mapping of the record that `{{.Label "name"}}` looks in, "" if there is none.
+    """
 
-    def __init__(self, fields: Sequence[Field], shown: Sequence[str]) -> None:
+    __slots__ = ("fields", "labels", "shown")
+
+    def __init__(self, fields: Sequence[Field], shown: Sequence[str], labels: str = "") -> None:
         self.fields = {field.name: field for field in fields}
+        self.labels = labels
         self.shown = shown
 
     def lines(
@@ -54,7 +58,7 @@ class Listing:
         if not style or style == "table":
             return self._table(objects, shown or self.shown)
         if style == "json":
-            return [_json(self._values(one)) for one in objects]
+            return [_json(self._texts(one)) for one in objects]
         return self._templated(objects, style.replace("\\t", "\t").replace("\\n", "\n"))
 
     def _table(self, objects: Sequence[Record], shown: Sequence[str]) -> list[str]:
@@ -69,19 +73,36 @@ class Listing:
         template = Template(style.removeprefix("table").lstrip() if _is_table(style) else style)
         if _is_table(style):
             return self._templated_table(objects, template)
+        if not objects:
+            template.render(self._headers())  # refuses what does not exist, though nothing is shown
         return [template.render(self._values(one)) for one in objects]
 
     def _templated_table(self, objects: Sequence[Record], template: Template) -> list[str]:
-        header = template.render({name: field.header for name, field in self.fields.items()})
+        header = template.render(self._headers())
         lines = [header, *(template.render(self._cells(one)) for one in objects)]
         return aligned([line.split("\t") for line in lines])
 
-    def _values(self, one: Record) -> dict[str, str]:
+    def _headers(self) -> dict[str, object]:
+        headers: dict[str, object] = {name: field.header for name, field in self.fields.items()}
+        return headers | ({"Label": str} if self.labels else {})
+
+    def _texts(self, one: Record) -> dict[str, str]:
         return {name: field.read(one) for name, field in self.fields.items()}
 
-    def _cells(self, one: Record) -> dict[str, str]:
+    def _cells(self, one: Record) -> dict[str, object]:
         """Return the values as they may stand in a table: each in one line, and without tabs."""
-        return {name: one_line(value) for name, value in self._values(one).items()}
+        cells: dict[str, object] = {name: one_line(text) for name, text in self._texts(one).items()}
+        return cells | self._methods(one, one_line)
+
+    def _values(self, one: Record) -> dict[str, object]:
+        return {**self._texts(one), **self._methods(one, str)}
+
+    def _methods(self, one: Record, shown: Callable[[str], str]) -> dict[str, object]:
+        """Return what is called with an argument: Label, where there are labels."""
+        if not self.labels:
+            return {}
+        labels = _mapping(one, self.labels)
+        return {"Label": lambda name: shown(str(labels.get(name, "")))}
 
 
 def _is_table(style: str) -> bool:
@@ -114,7 +135,9 @@ def texts_of(record: Record, name: str) -> list[str]:
 
 def pairs_of(record: Record, name: str) -> str:
     """Return a mapping of the record as `key=value,key=value`."""
+    return ",".join(f"{key}={item}" for key, item in _mapping(record, name).items())
+
+
+def _mapping(record: Record, name: str) -> Mapping[str, object]:
     value = record.get(name)
-    return (
-        ",".join(f"{key}={item}" for key, item in value.items()) if isinstance(value, dict) else ""
-    )
+    return value if isinstance(value, dict) else {}

@@ -6,10 +6,11 @@ Text with actions between double braces; `{{-` and `-}}` trim the white space be
     {{json .Mounts}}   {{.Name | upper}}   functions, by call or by pipe
     {{index .Config.Labels "app"}}         an entry by key or number
     {{(index .Mounts 0).Source}}           a field of what a function gave
+    {{.Label "app"}}                       a method, where the object has it
     {{if .X}} … {{else if .Y}} … {{else}} … {{end}}
     {{range .Mounts}} … {{end}}   {{with .X}} … {{end}}
 
-Variables, `define`, `block` and methods are not there, and are refused by name.
+Variables, `define` and `block` are not there, and are refused by name.
 
 Source: pkg.go.dev/text/template; docs.docker.com/engine/cli/formatting for the added functions.
 """
@@ -207,15 +208,36 @@ def _call(tokens: list[tuple[str, str]], piped: Expression | None) -> Expression
     if kind != "word" or token in _CONSTANTS:
         if piped is not None:
             raise BadTemplate(f"{token!r} is not a function")
-        return _operand(tokens)
+        value = _operand(tokens)
+        return _method(token, value, _operands(tokens)) if kind == "field" else value
     tokens.pop(0)
     if token not in _FUNCTIONS:
         known = ", ".join(sorted(_FUNCTIONS))
         raise BadTemplate(f'function "{token}" not defined; there are {known}')
+    operands = _operands(tokens)
+    return _calling(token, [*operands, piped] if piped else operands)
+
+
+def _operands(tokens: list[tuple[str, str]]) -> list[Expression]:
+    """Parse what a function is given, up to the end of its call."""
     operands = []
     while tokens and tokens[0][1] != "|" and tokens[0][0] != "close":
         operands.append(_operand(tokens))
-    return _calling(token, [*operands, piped] if piped else operands)
+    return operands
+
+
+def _method(token: str, value: Expression, operands: list[Expression]) -> Expression:
+    """Return the call of a field with operands; without any, the field itself."""
+    if not operands:
+        return value
+
+    def evaluate(dot: Value) -> Value:
+        method = value(dot)
+        if not callable(method) or len(operands) != 1:
+            raise BadTemplate(f"{token} has arguments but cannot be called with them")
+        return str(method(operands[0](dot)))
+
+    return evaluate
 
 
 def _calling(name: str, operands: list[Expression]) -> Expression:
