@@ -1,5 +1,6 @@
 """Reading logs: the last lines, spans of time, several files, and following while they grow."""
 
+import os
 import threading
 import time
 from collections.abc import Iterator
@@ -140,6 +141,88 @@ def test_follows_until_the_end(
     found = [entry.data for entry in logs.read(growing, follow=True)]
     writer.join()
     assert found == lines(60)
+
+
+@pytest.mark.usefixtures("quick")
+def test_follows_what_has_not_been_written_to_yet(tmp_path: Path) -> None:
+    quiet = container(tmp_path, Alive(status=RUNNING))
+    following: Iterator[Any] = logs.read(quiet, follow=True)
+    writer = threading.Timer(0.1, write, (tmp_path, (b"stdout", b"at last\n")))
+    writer.start()
+    assert next(following).data == b"at last\n"
+    writer.join()
+    quiet.state = State(status=EXITED)
+    assert list(following) == []
+
+
+def test_a_reader_that_stood_still_over_rotations_loses_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(log, "MOST_BYTES", 200)
+    growing = container(tmp_path, Alive(status=RUNNING))
+    written = lines(13)
+    writer = LogWriter(str(tmp_path))
+    for line in written[:2]:
+        writer.write(b"stdout", line)
+    following: Iterator[Any] = logs.read(growing, follow=True)
+    found = [next(following).data]
+    for line in written[2:]:
+        writer.write(b"stdout", line)
+    assert os.path.exists(tmp_path / f"{log.FILE}.2")
+    growing.state = State(status=EXITED)
+    found += [entry.data for entry in following]
+    assert found == written
+
+
+@pytest.mark.usefixtures("quick")
+def test_last_words_in_another_file_are_not_missed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(log, "MOST_BYTES", 200)
+
+    class Ending:
+        """A container that fills some files just before its end, while nobody looks."""
+
+        directory = str(tmp_path)
+        looks = 0
+
+        @property
+        def state(self) -> State:
+            self.looks += 1
+            if self.looks < 4:
+                return Alive(status=RUNNING)
+            if self.looks == 4:
+                write(tmp_path, *((b"stdout", line) for line in lines(13)[1:]))
+            return State(status=EXITED)
+
+    write(tmp_path, (b"stdout", lines(1)[0]))
+    ending: Any = Ending()
+    assert [entry.data for entry in logs.read(ending, follow=True)] == lines(13)
+
+
+@pytest.mark.parametrize("tail", [None, 5])
+def test_a_reading_while_files_are_renamed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tail: int | None
+) -> None:
+    monkeypatch.setattr(log, "MOST_BYTES", 300)
+    over = threading.Event()
+
+    def grow() -> None:
+        writer = LogWriter(str(tmp_path))
+        number = 0
+        while not over.is_set():
+            writer.write(b"stdout", b"line %d\n" % number)
+            number += 1
+
+    writer = threading.Thread(target=grow)
+    writer.start()
+    try:
+        for _ in range(300):
+            found = [int(text.removeprefix(b"line ")) for text in texts(tmp_path, tail=tail)]
+            assert found == list(range(found[0], found[0] + len(found))) if found else True
+    finally:
+        over.set()
+        writer.join()
 
 
 @pytest.mark.usefixtures("quick")

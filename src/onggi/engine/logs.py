@@ -1,7 +1,8 @@
 """Reading a container's log: the last lines, a span of time, and what is still to come.
 
-The monitor appends to one file, renames it when it is full and begins another; so a reader that
-has come to the end of a file goes on with the next younger one, whichever name it has by then.
+The monitor appends to one file, renames it when it is full and begins another. So names mean
+something else from one moment to the next, and a reader holds on to open files: it takes all of
+them at one moment, and having come to the end of the last one looks which are younger by then.
 
 Nothing here wakes the monitor or is woken by it: who follows looks again every so often.
 """
@@ -82,23 +83,72 @@ class _Goes:
 
 def _lines(directory: str, tail: int | None, goes: _Goes | None) -> Iterator[bytes]:
     """Yield raw lines from where the last `tail` lines begin."""
-    fd = _open_beginning(directory, tail)
-    if fd < 0:
-        return
+    held = _open_first(directory, goes)
     try:
-        while True:
+        if tail is not None:
+            _begin_at_tail(held, tail)
+        while held:
             more = goes is not None and goes.on()
-            yield from _rest(fd)
-            younger_fd = _open_younger(directory, fd)
-            if younger_fd >= 0:
-                yield from _rest(fd)  # written before the younger one was begun
-                os.close(fd)
-                fd = younger_fd
-            elif goes is None or not more:
-                return
-            else:
+            yield from _rest(held[0])
+            if len(held) == 1 and goes is not None:
+                held += _open_younger(directory, held[0])
+                yield from _rest(held[0])  # written before the younger one was begun
+            if len(held) > 1 or not more:
+                os.close(held.pop(0))
+            elif goes is not None:
                 goes.wait()
     finally:
+        _close(held)
+
+
+def _open_first(directory: str, goes: _Goes | None) -> list[int]:
+    """Open the files that there are; a container that has just begun to run may have none yet."""
+    while True:
+        more = goes is not None and goes.on()
+        held = _open_all(directory)
+        if held or goes is None or not more:
+            return held
+        goes.wait()
+
+
+def _open_all(directory: str) -> list[int]:
+    """Open the log's files, oldest first, as they are at one moment."""
+    while True:
+        before = _named(directory)
+        held: list[int] = []
+        try:
+            for path, _ in before:
+                held.append(os.open(path, os.O_RDONLY | os.O_CLOEXEC))
+        except FileNotFoundError:
+            pass  # renamed just now
+        if before == _named(directory) and len(held) == len(before):
+            return held
+        _close(held)
+
+
+def _named(directory: str) -> list[tuple[str, int]]:
+    """Return the names of the files, and the inode that each of them means now."""
+    found = []
+    for path in log.files(directory):
+        try:
+            found.append((path, os.stat(path).st_ino))
+        except FileNotFoundError:
+            continue
+    return found
+
+
+def _open_younger(directory: str, fd: int) -> list[int]:
+    """Open what was begun after the open file `fd`; if that is gone itself, all there is."""
+    held = _open_all(directory)
+    inodes = [os.fstat(one).st_ino for one in held]
+    own = os.fstat(fd).st_ino
+    known = inodes.index(own) + 1 if own in inodes else 0
+    _close(held[:known])
+    return held[known:]
+
+
+def _close(held: list[int]) -> None:
+    for fd in held:
         os.close(fd)
 
 
@@ -112,56 +162,16 @@ def _rest(fd: int) -> Iterator[bytes]:
     os.lseek(fd, -len(pending), os.SEEK_CUR)
 
 
-def _open_younger(directory: str, fd: int) -> int:
-    """Open the file that was begun after the open one; -1 if there is none, or not yet."""
-    path = _younger(directory, os.fstat(fd))
-    try:
-        return os.open(path, os.O_RDONLY | os.O_CLOEXEC) if path else -1
-    except FileNotFoundError:
-        return -1  # renamed just now; to be found by its new name
-
-
-def _younger(directory: str, own: os.stat_result) -> str:
-    paths = log.files(directory)
-    for place, path in enumerate(paths):
-        if _is_file(path, own):
-            return paths[place + 1] if place + 1 < len(paths) else ""
-    return paths[0] if paths else ""  # the open one was the oldest, and is gone
-
-
-def _is_file(path: str, own: os.stat_result) -> bool:
-    try:
-        return os.path.samestat(os.stat(path), own)
-    except FileNotFoundError:
-        return False
-
-
-def _open_beginning(directory: str, tail: int | None) -> int:
-    """Open the file where reading begins, at the offset where it does; -1 without a log."""
-    while True:
-        path, offset = _beginning(directory, tail)
-        if not path:
-            return -1
-        try:
-            fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        except FileNotFoundError:
-            continue  # renamed just now
-        os.lseek(fd, offset, os.SEEK_SET)
-        return fd
-
-
-def _beginning(directory: str, tail: int | None) -> tuple[str, int]:
-    paths = log.files(directory)
-    if not paths:
-        return "", 0
-    if tail is None:
-        return paths[0], 0
+def _begin_at_tail(held: list[int], tail: int) -> None:
+    """Close the files before the last `tail` lines, and go to where those begin."""
     counted = _Tail(tail)
-    for path in reversed(paths):
-        offset = counted.find(path)
+    for place in range(len(held) - 1, -1, -1):
+        offset = counted.find(held[place])
         if offset is not None:
-            return path, offset
-    return paths[0], 0
+            os.lseek(held[place], offset, os.SEEK_SET)
+            _close(held[:place])
+            del held[:place]
+            return
 
 
 class _Tail:
@@ -173,19 +183,21 @@ class _Tail:
         self._left = wanted
         self._seen: set[bytes] = set()  # streams of which something was met already
 
-    def find(self, path: str) -> int | None:
+    def find(self, fd: int) -> int | None:
         """Return the offset where the last lines begin; None if more of them are in older files."""
-        with open(path, "rb", buffering=0) as file:
-            for offset, line in _backwards(file.fileno()):
-                if self._ends_line(line):
-                    if not self._left:
-                        return offset + len(line)
-                    self._left -= 1
+        for offset, line in _backwards(fd):
+            if self._ends_line(line):
+                if not self._left:
+                    return offset + len(line)
+                self._left -= 1
         return None
 
     def _ends_line(self, line: bytes) -> bool:
         """Tell whether an entry is the last of its line: a whole one, or the stream's last."""
-        _, stream, kind, _ = line.split(b" ", 3)
+        parts = log.parse(line)
+        if parts is None:
+            return False
+        _, stream, kind, _ = parts
         last = stream not in self._seen
         self._seen.add(stream)
         return kind == b"F" or last
@@ -193,7 +205,7 @@ class _Tail:
 
 def _backwards(fd: int) -> Iterator[tuple[int, bytes]]:
     """Yield (offset, line) from the last whole line to the first."""
-    start = os.lseek(fd, 0, os.SEEK_END)
+    start = os.fstat(fd).st_size
     held = b""  # the end of a line that begins before `start`
     while start:
         size = min(_CHUNK, start)

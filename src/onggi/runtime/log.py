@@ -7,7 +7,9 @@
 escaped, so any bytes but a newline may stand in the text, and reading is splitting. This is the
 format that Kubernetes asks of its runtimes (CRI) and that podman calls k8s-file.
 
-The file is rotated by size, so that a container's chatter cannot fill the disk.
+The file is rotated by size, so that a container's chatter cannot fill the disk. A disk that is full
+all the same ends no container: what cannot be kept is left out, and once there is room again an
+entry on standard error says how much is missing.
 """
 
 from __future__ import annotations
@@ -24,51 +26,105 @@ MOST_BYTES = 16 * 1024 * 1024  # of one file
 OLDER_FILES = 4  # log.1 is the youngest of them
 
 _WHOLE, _PART = b"F", b"P"
+_CHUNK = 64 * 1024
 
 
 class LogWriter:
-    """Appends to the log in one directory; one process writes it."""
+    """Appends to the log in one directory; one process writes it. Nothing here raises OSError."""
 
-    __slots__ = ("_bytes", "_fd", "_path")
+    __slots__ = ("_bytes", "_fd", "_lost_bytes", "_path", "_reason")
 
     def __init__(self, directory: str) -> None:
         self._path = f"{directory}/{FILE}"
-        self._open()
+        self._fd = -1
+        self._bytes = 0
+        self._lost_bytes = 0
+        self._reason = ""
+        try:
+            self._open()
+        except OSError:
+            self._fd = -1  # the first write tries again
 
     def _open(self) -> None:
-        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
-        self._fd = os.open(self._path, flags, 0o600)
-        self._bytes = os.fstat(self._fd).st_size
+        self._fd = _create(self._path)
+        self._bytes = _cut_back(self._fd)
 
     def write(self, stream: bytes, data: bytes) -> None:
         """Append `data`, which came from `stream` (b"stdout" or b"stderr") just now."""
-        prefix = stamp(time.time_ns()) + b" " + stream + b" "
-        whole, newline, rest = data.rpartition(b"\n")
-        entries = b""
-        if newline:
-            lead = prefix + _WHOLE + b" "
-            entries = lead + whole.replace(b"\n", b"\n" + lead) + b"\n"
-        if rest:
-            entries += prefix + _PART + b" " + rest + b"\n"
-        self._append(entries)
+        now = stamp(time.time_ns())
+        try:
+            self._append(self._remark(now) + _entries(now + b" " + stream + b" ", data))
+        except OSError as error:
+            self._lost_bytes += len(data)
+            self._reason = error.strerror or str(error)
+        else:
+            self._lost_bytes = 0
+
+    def _remark(self, now: bytes) -> bytes:
+        if not self._lost_bytes:
+            return b""
+        text = f"onggi: {self._lost_bytes} bytes of output are missing here: {self._reason}"
+        return now + b" stderr " + _WHOLE + b" " + text.encode() + b"\n"
 
     def _append(self, entries: bytes) -> None:
+        if self._fd < 0:
+            self._open()
         if self._bytes + len(entries) > MOST_BYTES and self._bytes:
             self._rotate()
         view = memoryview(entries)
-        while view:
-            view = view[os.write(self._fd, view) :]
+        try:
+            while view:
+                view = view[os.write(self._fd, view) :]
+        except OSError:
+            os.ftruncate(self._fd, self._bytes)  # half an entry is none
+            raise
         self._bytes += len(entries)
 
     def _rotate(self) -> None:
-        os.close(self._fd)
+        """Begin another file. It is made first: if that fails the old one is still there."""
+        fresh_fd = _create(f"{self._path}.new")
+        os.ftruncate(fresh_fd, 0)  # it may be a crash's
         for number in range(OLDER_FILES, 0, -1):
             younger = self._path if number == 1 else f"{self._path}.{number - 1}"
             try:
                 os.rename(younger, f"{self._path}.{number}")
             except FileNotFoundError:
                 pass  # not that many yet
-        self._open()
+        os.rename(f"{self._path}.new", self._path)
+        os.close(self._fd)
+        self._fd, self._bytes = fresh_fd, 0
+
+
+def _create(path: str) -> int:
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+
+
+def _cut_back(fd: int) -> int:
+    """Take away half an entry that a crash left at the end; return how many bytes there are now.
+
+    Otherwise the next entry would begin in its middle.
+    """
+    size = end = os.fstat(fd).st_size
+    while end:
+        begin = max(end - _CHUNK, 0)
+        newline = os.pread(fd, end - begin, begin).rfind(b"\n")
+        end = begin if newline < 0 else begin + newline + 1
+        if newline >= 0:
+            break
+    if end != size:
+        os.ftruncate(fd, end)
+    return end
+
+
+def _entries(prefix: bytes, data: bytes) -> bytes:
+    whole, newline, rest = data.rpartition(b"\n")
+    entries = b""
+    if newline:
+        lead = prefix + _WHOLE + b" "
+        entries = lead + whole.replace(b"\n", b"\n" + lead) + b"\n"
+    if rest:
+        entries += prefix + _PART + b" " + rest + b"\n"
+    return entries
 
 
 class Entry:
@@ -88,13 +144,29 @@ def files(directory: str) -> list[str]:
     return [path for name in names if os.path.exists(path := f"{directory}/{name}")]
 
 
+def parse(line: bytes) -> tuple[bytes, bytes, bytes, bytes] | None:
+    """Split a raw line of a log into time, stream, kind and text; None if it is none.
+
+    A crash of the machine may leave lines that nobody wrote.
+    """
+    parts = line.split(b" ", 3)
+    if len(parts) != 4 or not line.endswith(b"\n"):
+        return None
+    when, stream, kind, text = parts
+    if stream not in (b"stdout", b"stderr") or kind not in (_WHOLE, _PART):
+        return None
+    if len(when) != 30 or when.translate(None, b"0123456789") != b"--T::.Z":
+        return None
+    return when, stream, kind, text
+
+
 def entries(lines: Iterator[bytes]) -> Iterator[Entry]:
-    """Read raw lines of a log, newlines kept; what was cut short by a crash is left out."""
+    """Read raw lines of a log, newlines kept; what a crash spoilt is left out."""
     for line in lines:
-        if line.endswith(b"\n"):
-            when, stream, kind, text = line.split(b" ", 3)
-            data = text if kind == _WHOLE else text[:-1]
-            yield Entry(parse_stamp(when), stream.decode(), data)
+        parts = parse(line)
+        if parts is not None:
+            when, stream, kind, text = parts
+            yield Entry(parse_stamp(when), stream.decode(), text if kind == _WHOLE else text[:-1])
 
 
 def stamp(time_ns: int) -> bytes:
