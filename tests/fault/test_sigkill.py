@@ -98,7 +98,9 @@ def leftovers(onggi: Onggi, others: set[str]) -> list[str]:
     known = set(onggi("ps", "--all", "--quiet", "--no-trunc").stdout.split())
     found = [one for one in cgroups() - others if Path(one).name not in running]
     runs = (onggi.root / "run").iterdir()
-    found += [str(one) for one in runs if one.name != "root" and one.name not in running]
+    found += [
+        str(one) for one in runs if one.name not in ("root", "boot") and one.name not in running
+    ]
     found += [str(one) for one in (onggi.root / "containers").iterdir() if one.name not in known]
     found += [str(one) for one in (onggi.root / "tmp").iterdir()]
     names = {os.readlink(one) for one in (onggi.root / "names").iterdir()}

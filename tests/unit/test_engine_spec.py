@@ -440,7 +440,7 @@ class TestResources:
             ("", f"/onggi/{IDENTIFIER}"),
             ("/mine", f"/mine/{IDENTIFIER}"),
             ("/mine/", f"/mine/{IDENTIFIER}"),
-            ("a/..b", f"a/..b/{IDENTIFIER}"),
+            ("a/..b", f"/a/..b/{IDENTIFIER}"),
             ("/", f"/{IDENTIFIER}"),
         ],
     )

@@ -29,7 +29,7 @@ def options(**given: Any) -> ContainerOptions:
 
 
 def resolved(store: Store, image: tuple[str, ...] = (), **given: Any) -> list[VolumeMount]:
-    return resolve(options(**given), image, store)
+    return resolve(options(**given), image, store, CONTAINER)
 
 
 def told(mount: VolumeMount) -> tuple[str, str, str, str, tuple[str, ...]]:
@@ -165,7 +165,7 @@ class TestResolving:
 
     def test_to_explain_makes_nothing(self, store: Store, tmp_path: Path) -> None:
         asked = options(volumes=[f"{tmp_path}/new:/data", "kept:/kept", "/unnamed"])
-        mounts = resolve(asked, ("/image",), store, instead="/else")
+        mounts = resolve(asked, ("/image",), store, CONTAINER, instead="/else")
         assert not (tmp_path / "new").exists()
         assert list(store.volumes.list()) == []
         assert {mount.target: mount.source.rpartition("/")[0] for mount in mounts} == {
@@ -179,6 +179,7 @@ class TestResolving:
         resolved(store, ("/image",), volumes=["kept:/kept", "/unnamed"])
         records = list(store.volumes.list())
         assert sorted(record["anonymous"] for record in records) == [False, True, True]
+        assert {one.get("container") for one in records if one["anonymous"]} == {CONTAINER}
         assert {record["name"] for record in records if not record["anonymous"]} == {"kept"}
 
     def test_volume_that_exists_is_kept_as_it_is(self, store: Store) -> None:

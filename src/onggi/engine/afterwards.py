@@ -1,4 +1,4 @@
-"""What a monitor does for the engine once a container has ended and been cleaned up."""
+"""What a monitor does for the engine once a container has ended: see runtime/after.py."""
 
 from __future__ import annotations
 
@@ -6,15 +6,14 @@ from __future__ import annotations
 def remove(root: str, identifier: str) -> None:
     """Remove the container `identifier` of the store at `root`, which was run with `--rm`.
 
-    Gone already is fine.
+    Its lock is the caller's. Gone already is fine.
     """
-    from onggi.engine.container import Container
-    from onggi.engine.engine import Engine
+    from onggi.engine import removal
     from onggi.store.records import ContainerNotFound
+    from onggi.store.store import Store
 
-    with Engine(root, recover=False) as engine:
+    with Store(root) as store:
         try:
-            record = engine.store.containers.load(identifier)
+            removal.carry_out(store, store.containers.load(identifier), volumes=True)
         except ContainerNotFound:
             return
-        Container(engine, record).remove(volumes=True)

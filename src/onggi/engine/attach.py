@@ -53,11 +53,17 @@ class Session:
     def _ended(self) -> Exit:
         self._channel.close()
         if self._channel.final is None:
-            raise Internal(
-                "the monitor of the container was killed",
-                hint=f"the container goes on: onggi wait {self.container.id[:12]}",
-            )
+            raise self._abandoned()
         return Exit.of(self._channel.final)
+
+    def _abandoned(self) -> Exception:
+        """Give a container whose monitor was killed another one, or clean up after it."""
+        self.container.recover()
+        goes_on = f"the container goes on: onggi wait {self.container.id[:12]}"
+        return Internal(
+            "the monitor of the container was killed",
+            hint=goes_on if self.container.state.is_alive() else "",
+        )
 
     def resize(self, rows: int, columns: int) -> None:
         """Tell the program's terminal its size; never waits, so that a signal handler may do it."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 
-from onggi.engine import creation
+from onggi.engine import creation, recovery
 from onggi.engine.users import read_accounts
 from onggi.errors import Internal
 from onggi.runtime import capabilities, frames, rundir, spec
@@ -77,6 +77,8 @@ class ContainerExecutor:
             with contextlib.closing(self._start(request, identifier, watch)) as channel:
                 return _follow(channel, request)
         finally:
+            # Not before its monitor has ended, killed or not, is nothing of it left.
+            recovery.recover_one(self._engine, identifier, patience=recovery.DYING_SECONDS)
             self._engine.store.workshop.remove(directory)
 
     def _start(self, request: RunRequest, identifier: str, watch: Watch) -> Channel:

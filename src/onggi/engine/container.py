@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 
 from onggi.engine import creation
@@ -12,7 +11,7 @@ from onggi.errors import Conflict
 from onggi.linux import process
 from onggi.runtime import rundir, state
 from onggi.runtime.failure import StartFailed
-from onggi.runtime.order import Order, Watch
+from onggi.runtime.order import REMOVE, Order, Watch
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -84,25 +83,42 @@ class Container:
 
         Raises: Conflict: it runs; StartFailed: it could not be started, and nothing is left.
         """
-        lock_fd = rundir.lock(creation.run_directory(self._store, self.id))
-        return self.start_locked(lock_fd, streams)
+        if self.state.is_alive():
+            raise Conflict(f"container {self.id[:12]} is running already")
+        directory = creation.run_directory(self._store, self.id)
+        if os.path.exists(directory):
+            self.recover()
+        return self.start_locked(rundir.lock(directory), streams)
 
     def start_locked(self, lock_fd: int, streams: Streams | None) -> Session:
         """Start it, with the lock taken already; the lock's descriptor is given up."""
+        channel = None
         try:
-            order = self.order()
-            channel = self._engine.launch(order, lock_fd)
-        finally:
-            os.close(lock_fd)
-        try:
+            try:
+                channel = self._engine.launch(self.order(), lock_fd)
+            finally:
+                os.close(lock_fd)
             channel.wait_started()
         except BaseException as error:
-            channel.close()
+            if channel is not None:
+                channel.close()
             _say_what_is_missing(error)
-            if self.record["options"]["remove"]:
-                self.remove(force=True, volumes=True)
+            self._clear_failed_start(error)
             raise
         return Session(self, channel, streams)
+
+    def _clear_failed_start(self, error: BaseException) -> None:
+        """Remove what its monitor, if that was killed, has left of it."""
+        if self.record["options"]["remove"]:
+            self.remove(force=True, volumes=True)
+        elif isinstance(error, Exception):  # and not somebody who does not want to wait for it
+            self.recover()
+
+    def recover(self) -> None:
+        """Put right what a monitor that was killed just now left; one that lives is left alone."""
+        from onggi.engine import recovery
+
+        recovery.recover_one(self._engine, self.id, patience=recovery.DYING_SECONDS)
 
     def order(self) -> Order:
         """Return what the runtime is asked for to start it."""
@@ -112,31 +128,30 @@ class Container:
             from onggi.engine import ids
 
             ids.remember(self._store)
-        watch = Watch(
-            directory=self.directory,
-            run_directory=creation.run_directory(self._store, self.id),
-            interactive=options["interactive"] and not options["tty"],
-            terminal=options["tty"],
-            after=self._after(),
-        )
         return Order(
             identifier=self.id,
             config=config,
             rootfs=self._rootfs(),
-            watch=watch,
+            watch=self.watch(),
             filter_path=path,
             filter_flags=flags,
             init=options["init"],
             settle=self._engine.settles,
         )
 
+    def watch(self) -> Watch:
+        """Return what its monitor must know, but for its cgroups, which follow from its plan."""
+        options = self.record["options"]
+        return Watch(
+            directory=self.directory,
+            run_directory=creation.run_directory(self._store, self.id),
+            interactive=options["interactive"] and not options["tty"],
+            terminal=options["tty"],
+            after=(REMOVE, self._store.root, self.id) if options["remove"] else (),
+        )
+
     def _rootfs(self) -> list[Mount]:
         return self._store.snapshots.mounts(self.id, beneath=creation.places(self._store))
-
-    def _after(self) -> tuple[str, ...]:
-        if not self.record["options"]["remove"]:
-            return ()
-        return ("onggi.engine.afterwards:remove", self._store.root, self.id)
 
     def exec(self, options: ExecOptions, streams: Streams | None = None) -> ExecSession:
         """Run a further program in it.
@@ -149,24 +164,12 @@ class Container:
 
     def wait(self) -> Exit:
         """Wait until it does not run any more, and tell how it ended."""
-        path = f"{creation.run_directory(self._store, self.id)}/{rundir.LOCK}"
-        try:
-            fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        except FileNotFoundError:
-            return Exit.of(self.state)
-        try:
-            fcntl.flock(fd, fcntl.LOCK_SH)  # its monitor holds it until everything is written
-            return Exit.of(self._final())
-        finally:
-            os.close(fd)
-
-    def _final(self) -> State:
-        """Return the state, after the container's monitor has ended; that may have removed it."""
-        current = self.state
-        if current.status == state.RUNNING:
-            self._engine.recover()
-            return self.state
-        return current
+        directory = creation.run_directory(self._store, self.id)
+        rundir.wait_free(directory)
+        while (current := self.state).status == state.RUNNING:
+            self.recover()  # its monitor was killed: now it has another, or has ended
+            rundir.wait_free(directory)
+        return Exit.of(current)
 
     def kill(self, signal: int = SIGKILL) -> None:
         """Send its first process a signal.
@@ -221,30 +224,9 @@ class Container:
 
         Raises: Conflict: it runs, and `force` is not given.
         """
-        if self.state.is_alive():
-            if not force:
-                raise Conflict(
-                    f"container {self.id[:12]} is running",
-                    hint="stop it before removing it, or force it",
-                )
-            try:
-                self.kill(SIGKILL)
-            except Conflict:
-                pass  # it ended just now
-            self.wait()
-        self._delete(volumes)
+        from onggi.engine import removal
 
-    def _delete(self, volumes: bool) -> None:
-        from onggi.store.records import ContainerNotFound
-
-        try:
-            self._store.containers.delete(self.id)
-        except ContainerNotFound:
-            if not self.record["options"]["remove"]:
-                raise
-            return  # `--rm` was quicker
-        if volumes:
-            remove_anonymous_volumes(self._engine, self.record)
+        removal.remove(self, force=force, volumes=volumes)
 
     def logs(
         self,
@@ -264,13 +246,12 @@ class Container:
 
     def stats(self) -> Usage:
         """Measure what it uses. Raises: Conflict: it does not run."""
+        from onggi.engine import cgroups
         from onggi.resources.measure import measure
-        from onggi.runtime import host
 
-        current = self.state
-        if not current.is_alive():
+        if not self.state.is_alive():
             raise Conflict(f"container {self.id[:12]} is not running")
-        return measure(host.paired(tuple(current.watch["cgroups"])))
+        return measure(cgroups.directories(self.id, self.record))
 
     def changes(self) -> list[tuple[str, str]]:
         """Tell how its files differ from its image's: ("A", "C" or "D", path), by path."""
@@ -345,19 +326,3 @@ def _say_what_is_missing(error: BaseException) -> None:
 
     if isinstance(error, StartFailed) and error.stage != "program":
         error.hint = error.hint or "; ".join(warnings())
-
-
-def remove_anonymous_volumes(engine: Engine, record: dict[str, Any]) -> None:
-    """Remove the volumes of a removed container that nobody had named, unless others use them."""
-    from onggi.errors import NotFound
-
-    options = record["options"]
-    said = {text.partition(":")[0] for text in options["volumes"]}
-    said |= {words.get("source") for words in options["mounts"]}
-    for mount in record.get("mounts", ()):
-        name = mount.get("Name", "")
-        try:
-            if name and name not in said and engine.store.volumes.get(name).get("anonymous"):
-                engine.volumes.remove(name)
-        except (NotFound, Conflict):
-            continue  # another container took it over, or removed it

@@ -179,7 +179,7 @@ def _compose(
     request = limits.request(options.limits)
     granted, resources, warnings = limits.fitted(request, host)
     instead = "" if make else f"{directory}/volumes"
-    mounts = volumes.resolve(options, image.config.volumes, store, instead=instead)
+    mounts = volumes.resolve(options, image.config.volumes, store, identifier, instead=instead)
     if make:
         volumes.fill(mounts, trees, store)
     parts = spec.Parts(
@@ -250,6 +250,7 @@ def _discard(store: Store, identifier: str) -> None:
     """Remove what a container that was not made has left."""
     from onggi.store.snapshots import SnapshotNotFound
 
+    store.volumes.remove_unnamed_of({identifier})
     directory = store.containers.path(identifier)
     for file in _FILES.values():
         try:

@@ -61,20 +61,8 @@ class _Goes:
         return current.is_alive() or self._is_looked_after()
 
     def _is_looked_after(self) -> bool:
-        import fcntl
-
-        directory = creation.run_directory(self._container.store, self._container.id)
-        try:
-            fd = os.open(f"{directory}/{rundir.LOCK}", os.O_RDONLY | os.O_CLOEXEC)
-        except FileNotFoundError:
-            return False
-        try:
-            fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-        finally:
-            os.close(fd)
-        return False
+        container = self._container
+        return rundir.is_held(creation.run_directory(container.store, container.id))
 
     def wait(self) -> None:
         """Wait before looking again."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 
-from onggi.engine import users
+from onggi.engine import cgroups, users
 from onggi.engine.environment import assignments, merged
 from onggi.engine.options import Exit, Streams
 from onggi.engine.relay import Relay
@@ -169,7 +169,7 @@ def _entry(engine: Engine, container: Container, options: ExecOptions) -> Entry:
         identifier=container.id,
         pid=current.pid,
         start_ticks=current.start_ticks,
-        cgroups=tuple(current.watch["cgroups"]),
+        cgroups=tuple(path for _, path in cgroups.directories(container.id, container.record)),
         kinds=tuple(entry["type"] for entry in config["linux"]["namespaces"]),
         process=_process(container, config["process"], options),
         filter_path="" if options.privileged else path,

@@ -1,11 +1,14 @@
 """Putting right what killed processes left behind.
 
-Two kinds of thing can be left, and each is recognised by a lock that nobody holds any more:
+A container's run directory is there while something is done with it, and its lock is held by who
+does it (runtime/rundir.py). So what must be put right is recognised by a lock that nobody holds,
+or, where a reboot took the run directories, by what the container says of itself:
 
-* a container that says it runs, whose monitor was killed. If its first process lives, it gets a new
+* it says that it runs, and its monitor was killed. If its first process lives, it gets a new
   monitor, which goes on where the old one stopped; otherwise its end is written down.
-* a run directory whose holder was killed while the container was being made, started or cleaned up.
-  What may exist is known from the record: cgroups, pipes; and with `--rm` the container itself.
+* it was being made, started, cleaned up or removed. What may exist follows from its ID and its
+  record: cgroups, pipes; and if it was to be removed, the container itself.
+* it never came to have a record: its snapshot, its name and the volumes made for it go.
 
 Everything here may be done twice, and by several processes at once: the lock has one winner.
 """
@@ -14,14 +17,10 @@ from __future__ import annotations
 
 import os
 
-from onggi import startup
 from onggi.engine import creation
-from onggi.errors import Conflict
-from onggi.linux import cgroup
-from onggi.resources import layout
-from onggi.runtime import launch, monitor, rundir, state
-from onggi.runtime.order import Watch
-from onggi.runtime.plan.cgroups import split_path
+from onggi.errors import Conflict, Corrupt
+from onggi.linux import identity
+from onggi.runtime import rundir, state
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,107 +28,145 @@ if TYPE_CHECKING:
 
     from onggi.engine.engine import Engine
     from onggi.runtime.state import State
+    from onggi.store.store import Store
+
+_ID_DIGITS = 64
+_BOOT = "boot"  # beside the run directories: the boot that the last recovery saw
+
+# A process that is just dying may have the lock for a moment: what was to become a container's
+# first process ends as soon as it hears that its monitor is gone.
+DYING_SECONDS = 5.0
 
 
 def recover(engine: Engine) -> None:
     """Put right every container of the engine's store that needs it."""
     store = engine.store
+    rebooted = _is_first_since_boot(store)
     for identifier in set(store.containers.ids()) | set(_run_directories(store.run)):
-        if _is_suspect(engine, identifier):
-            _recover_one(engine, identifier)
-    _sweep_snapshots(engine)
+        if rebooted or _is_suspect(store, identifier):
+            recover_one(engine, identifier)
+    _sweep_unmade(store)
+    if rebooted:
+        _note_boot(store)
 
 
-def _sweep_snapshots(engine: Engine) -> None:
-    """Remove the writable layers of containers and builds that never came to be."""
+def recover_one(engine: Engine, identifier: str, *, patience: float = 0) -> None:
+    """Put right one container, unless somebody else is at it for longer than `patience` seconds."""
     store = engine.store
-    if set(os.listdir(f"{store.root}/containers")) - set(store.containers.ids()):
-        from onggi.store.collect import sweep_snapshots
-
-        sweep_snapshots(store)
-
-
-def _run_directories(run: str) -> list[str]:
-    return [name for name in os.listdir(run) if len(name) == 64]
-
-
-def _is_suspect(engine: Engine, identifier: str) -> bool:
-    """Tell cheaply whether something may be wrong: most containers are simply running or ended."""
-    directory = creation.run_directory(engine.store, identifier)
-    if os.path.exists(directory):
-        return not _is_held(directory)
-    # If it claims to run, its run directory went with a reboot.
-    return state.read(engine.store.containers.path(identifier)).status == state.RUNNING
-
-
-def _is_held(directory: str) -> bool:
     try:
-        os.close(rundir.lock(directory))
+        lock_fd = rundir.lock(creation.run_directory(store, identifier), patience=patience)
     except Conflict:
-        return True
-    return False
-
-
-def _recover_one(engine: Engine, identifier: str) -> None:
-    store = engine.store
-    directory = creation.run_directory(store, identifier)
+        return
     try:
-        lock_fd = rundir.lock(directory)
-    except Conflict:
-        return  # somebody else is at it
-    try:
-        place = store.containers.path(identifier)
-        current = state.read(place) if os.path.isdir(place) else state.State()
-        if current.status == state.RUNNING and current.is_alive():
-            _adopt(current, lock_fd)
-        elif current.status == state.RUNNING:
-            _conclude(current)
-        else:
-            _sweep(engine, identifier, directory)
+        _put_right(engine, identifier, lock_fd)
     finally:
         os.close(lock_fd)
 
 
-def _adopt(current: State, lock_fd: int) -> None:
-    """Give a living container a new monitor, in a session of its own."""
-    if os.fork():
-        return
+def _run_directories(run: str) -> list[str]:
+    return [name for name in os.listdir(run) if len(name) == _ID_DIGITS]
+
+
+def _is_first_since_boot(store: Store) -> bool:
     try:
-        launch.detach((lock_fd, lock_fd))
-        os.set_inheritable(lock_fd, True)
-        program, *words = startup.program("onggi.runtime.monitor")
-        os.execv(program, [program, *words, "adopted", current.watch["directory"], str(lock_fd)])
-    finally:
-        os._exit(1)
+        with open(f"{store.run}/{_BOOT}", encoding="ascii") as file:
+            return file.read() != identity.boot_id()
+    except FileNotFoundError:
+        return True
 
 
-def _conclude(current: State) -> None:
-    """Write down the end of a container whose end nobody saw, and clean up after it."""
-    watch = Watch(**current.watch)
-    state.write(watch.directory, state.lost(current))
-    monitor.clean_up(watch)
+def _note_boot(store: Store) -> None:
+    from onggi.store.atomic import write_file
+
+    # Not synced: whether it is there matters in this boot only.
+    write_file(f"{store.run}/{_BOOT}", identity.boot_id().encode(), durable=False)
 
 
-def _sweep(engine: Engine, identifier: str, directory: str) -> None:
-    """Remove what a start or a clean-up that was cut short may have left."""
+def _is_suspect(store: Store, identifier: str) -> bool:
+    """Tell cheaply whether something may be wrong: most containers are simply running or ended."""
+    directory = creation.run_directory(store, identifier)
+    if os.path.exists(directory):
+        return not rundir.is_held(directory)
+    return _read(store, identifier).status in (state.RUNNING, state.REMOVING)
+
+
+def _read(store: Store, identifier: str) -> State:
+    """Read a container's state; one that cannot be read says nothing that could be relied upon."""
+    try:
+        return state.read(store.containers.path(identifier))
+    except Corrupt as error:
+        return state.State(status=state.RUNNING, error=str(error))
+
+
+def _put_right(engine: Engine, identifier: str, lock_fd: int) -> None:
+    """Do what is left to be done for a container whose lock is ours."""
+    from onggi.engine import cgroups
+
+    store = engine.store
+    record = _record(store, identifier)
+    current = _read(store, identifier)
+    if record and current.is_alive():
+        _adopt(engine, record, current, lock_fd)
+        return
+    cgroups.clear(identifier, record)
+    if record:
+        _finish(store, record, current)
+    rundir.remove(creation.run_directory(store, identifier))
+
+
+def _record(store: Store, identifier: str) -> dict[str, Any]:
+    """Return the container's record, empty if it never came to have one or is gone."""
     from onggi.store.records import ContainerNotFound
 
     try:
-        record = engine.store.containers.load(identifier)
+        return store.containers.load(identifier)
     except ContainerNotFound:
-        record = {}
-    for path in reversed(_cgroups(identifier, record)):
-        cgroup.clear(path)
-    rundir.remove(directory)
-    if record and record["options"]["remove"]:
-        from onggi.engine.container import Container
-
-        Container(engine, record).remove(force=True, volumes=True)
+        return {}
 
 
-def _cgroups(identifier: str, record: dict[str, Any]) -> list[str]:
-    """Return where the container's cgroups would lie."""
-    asked = record.get("config", {}).get("linux", {}).get("cgroupsPath", "")
-    parent, name = split_path(asked, identifier)
-    paths = layout.cgroup_paths(parent, name, cgroup.hierarchies(), cgroup.memberships())
-    return [path for _, path in paths]
+def _finish(store: Store, record: dict[str, Any], current: State) -> None:
+    """Do for a container that does not run what whoever looked after it did not come to."""
+    removing = current.status == state.REMOVING
+    if record["options"]["remove"] or removing:
+        from onggi.engine import removal
+
+        removal.carry_out(store, record, volumes=not removing or current.volumes)
+    elif current.status == state.RUNNING:
+        state.write(store.containers.path(record["id"]), state.lost(current))
+
+
+def _adopt(engine: Engine, record: dict[str, Any], current: State, lock_fd: int) -> None:
+    """Give a living container a new monitor, in a session of its own."""
+    import subprocess
+
+    from onggi.engine import cgroups
+    from onggi.engine.container import Container
+    from onggi.runtime import monitor, start
+
+    watch = Container(engine, record).watch()
+    watch.cgroups = tuple(path for _, path in cgroups.directories(record["id"], record))
+    nobody = subprocess.DEVNULL
+    # The process started here forks the monitor and ends: nobody has to wait for a monitor.
+    subprocess.run(
+        monitor.command("adopted", watch, current, str(lock_fd)),
+        pass_fds=(lock_fd,),
+        stdin=nobody,
+        stdout=nobody,
+        stderr=nobody,
+        cwd="/",
+        umask=start.UMASK,
+        start_new_session=True,
+        check=True,
+    )
+
+
+def _sweep_unmade(store: Store) -> None:
+    """Remove names, volumes and writable layers of what never came to be."""
+    containers = store.containers
+    made = len(containers.ids())
+    if len(os.listdir(f"{store.root}/names")) != made:
+        containers.sweep_names()
+    if len(os.listdir(f"{store.root}/containers")) != made:
+        from onggi.store.collect import sweep_snapshots
+
+        sweep_snapshots(store)

@@ -9,6 +9,7 @@ from onggi.engine import volumes
 from onggi.engine.environment import assignments, merged
 from onggi.errors import InvalidInput
 from onggi.linux import signals
+from onggi.resources import layout
 from onggi.runtime import capabilities, spec
 
 TYPE_CHECKING = False
@@ -246,10 +247,11 @@ def _add_resources(linux: dict[str, Any], options: ContainerOptions, parts: Part
         linux["devices"] = nodes
     linux["resources"] = {**parts.resources, "devices": rules}
     linux["resources"].setdefault("pids", {"limit": spec.PIDS_LIMIT})
-    parent = options.cgroup_parent or "/onggi"
+    parent = options.cgroup_parent or layout.PARENT
     if ".." in parent.split("/"):
         raise InvalidInput(f"invalid cgroup parent {parent!r}", hint="it may not contain '..'")
-    linux["cgroupsPath"] = f"{parent.rstrip('/')}/{parts.identifier}"
+    # A relative one begins at the top, as Docker's: it must mean the same to whoever cleans up.
+    linux["cgroupsPath"] = f"/{parent.strip('/')}/{parts.identifier}".replace("//", "/")
 
 
 def _add_user_namespace(linux: dict[str, Any], first_ids: tuple[int, int]) -> None:

@@ -8,7 +8,6 @@ from onggi.engine import host_facts, ids
 from onggi.errors import Conflict, InvalidInput
 from onggi.linux import cgroup
 from onggi.resources import layout
-from onggi.runtime.plan.cgroups import PARENT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -92,13 +91,13 @@ def _remove_runs(run: str) -> None:
         path = f"{run}/{name}"
         if len(name) == _ID_DIGITS:
             raise Conflict(f"container {name[:12]} is being made right now", hint="try again")
-        _rmdir(path)
+        _rmdir(path) if os.path.isdir(path) else os.unlink(path)
     _rmdir(run)
 
 
 def _remove_parents() -> None:
     """Remove the directories above the containers' cgroups, unless another store uses them."""
-    paths = layout.cgroup_paths(PARENT, "", cgroup.hierarchies(), cgroup.memberships())
+    paths = layout.cgroup_paths(layout.PARENT, "", cgroup.hierarchies(), cgroup.memberships())
     for _, path in paths:
         _rmdir(path)
 

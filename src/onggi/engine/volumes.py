@@ -235,13 +235,19 @@ def anonymous() -> str:
 
 
 def resolve(
-    options: ContainerOptions, image_volumes: tuple[str, ...], store: Store, *, instead: str = ""
+    options: ContainerOptions,
+    image_volumes: tuple[str, ...],
+    store: Store,
+    container: str,
+    *,
+    instead: str = "",
 ) -> list[VolumeMount]:
     """Return every bind and volume of a container, deepest last.
 
     What does not exist is made, as a container that is to be started needs it.
 
-    Args: instead: make nothing, and say of volumes that do not exist that they lie in there.
+    Args: container: its ID, which volumes without a name remember until it has a record.
+        instead: make nothing, and say of volumes that do not exist that they lie in there.
 
     Raises: InvalidInput: a word that makes no sense, or one target named twice.
     """
@@ -257,7 +263,8 @@ def resolve(
         for path in _declared(image_volumes)
         if path not in targets
     ]
-    return [_found(mount, store, instead) for mount in sorted(asked, key=lambda one: one.target)]
+    asked.sort(key=lambda one: one.target)
+    return [_found(mount, store, container, instead) for mount in asked]
 
 
 def _declared(image_volumes: tuple[str, ...]) -> Iterator[str]:
@@ -331,7 +338,7 @@ def _from_words(words: dict[str, Any]) -> VolumeMount:
     )
 
 
-def _found(mount: VolumeMount, store: Store, instead: str) -> VolumeMount:
+def _found(mount: VolumeMount, store: Store, container: str, instead: str) -> VolumeMount:
     """Say where what the mount shows lies, made as Docker does for `-v`."""
     if mount.kind == "bind":
         if not instead and not os.path.exists(mount.source):
@@ -340,7 +347,8 @@ def _found(mount: VolumeMount, store: Store, instead: str) -> VolumeMount:
     name = require_name(mount.name or anonymous(), "volume name")
     source = store.volumes.data_path(name)
     if not instead:
-        store.volumes.create(name, {"created": _now(), "labels": {}, "anonymous": not mount.name})
+        record = {"created": _now(), "labels": {}, "anonymous": not mount.name}
+        store.volumes.create(name, record if mount.name else {**record, "container": container})
     elif not os.path.exists(source):
         source = f"{instead}/{name}"
     return VolumeMount(

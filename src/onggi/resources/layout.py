@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     Paths: TypeAlias = Sequence[tuple[Hierarchy, str]]
     Preparation: TypeAlias = "Make | Enable | Inherit"
 
+PARENT = "/onggi"  # of the containers' cgroups, unless another is asked for
+
 # Enabled in v2 whether or not they limit anything: without them nothing could be measured.
 MEASURED = ("cpu", "io", "memory", "pids")
 
@@ -100,6 +102,14 @@ def cgroup_paths(
             top = hierarchy.directory(memberships[hierarchy.key])
         paths.append((hierarchy, f"{top.rstrip('/')}/{relative}"))
     return paths
+
+
+def split_path(cgroups_path: str, identifier: str) -> tuple[str, str]:
+    """Return (parent, name) for a specification's cgroupsPath, or for one that names none."""
+    if not cgroups_path:
+        return PARENT, identifier
+    parent, _, name = cgroups_path.rstrip("/").rpartition("/")
+    return parent or "/", name
 
 
 def plan_directories(paths: Paths, settings: Iterable[Setting]) -> list[Preparation]:

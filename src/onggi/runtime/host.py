@@ -43,14 +43,3 @@ def gather() -> Host:
         memberships=cgroup.memberships(),
         control_files=control_files(found),
     )
-
-
-def paired(directories: tuple[str, ...]) -> list[tuple[Hierarchy, str]]:
-    """Return cgroup directories with the hierarchies that they lie in, for measuring."""
-    found = cgroup.hierarchies()
-    return [
-        (hierarchy, path)
-        for path in directories
-        for hierarchy in found
-        if path.startswith(hierarchy.mountpoint + "/")
-    ]

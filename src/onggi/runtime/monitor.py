@@ -253,8 +253,8 @@ class Monitor:
         for fd in kept:
             if fd >= 0:
                 os.set_inheritable(fd, True)
-        words = [self._watch.directory, *map(str, kept), str(int(self._input_ended))]
-        os.execv(sys.executable, [*startup.program(__name__), "settled", *words])
+        words = [*map(str, kept), str(int(self._input_ended))]
+        os.execv(sys.executable, command("settled", self._watch, self._state, *words))
 
 
 def look_after(begun: Begun, client_fd: int, lock_fd: int) -> None:
@@ -264,11 +264,17 @@ def look_after(begun: Begun, client_fd: int, lock_fd: int) -> None:
     """
     if not begun.settle:
         client_fd = _wait_for_anything(begun, client_fd)
-    running = state.read(begun.directory)
+    watch, running = _told(begun.told_fd)
     ends = stdio.taken(begun.fds, terminal=begun.terminal)
-    watch = Watch(**running.watch)
     monitor = Monitor(watch, running, ends, client_fd=client_fd, lock_fd=lock_fd)
     monitor.run(settle=begun.settle)
+
+
+def _told(fd: int) -> tuple[Watch, State]:
+    """Read what the starter wrote for us, and close it."""
+    with open(fd, "rb") as file:
+        watch, running = jsontext.loads(file.read())
+    return Watch(**watch), state.State(**running)
 
 
 def _wait_for_anything(begun: Begun, client_fd: int) -> int:
@@ -287,11 +293,19 @@ def _wait_for_anything(begun: Begun, client_fd: int) -> int:
     return client_fd
 
 
+def command(mode: str, watch: Watch, running: State, *words: str) -> list[str]:
+    """Return the command that runs this module as a program, in a bare interpreter.
+
+    All it must know is handed over: what lies in files could have been written by others.
+    """
+    values = (jsontext.dumps(watch.to_json()), jsontext.dumps(running.to_json()))
+    return [*startup.program(__name__), mode, *values, *words]
+
+
 def main() -> None:
     """Be a monitor: of a container just settled, or of one whose monitor is gone."""
-    mode, directory, *words = sys.argv[1:]
-    running = state.read(directory)
-    watch = Watch(**running.watch)
+    mode, watching, told, *words = sys.argv[1:]
+    watch, running = Watch(**jsontext.loads(watching)), state.State(**jsontext.loads(told))
     if mode == "settled":
         stdin, stdout, stderr, client, lock, ended = map(int, words)
         terminal = watch.terminal
@@ -301,10 +315,21 @@ def main() -> None:
     else:
         client = -1
         (lock,) = map(int, words)
-        ends = stdio.taken(
-            stdio.open_outside(watch.run_directory, interactive=False), terminal=False
-        )
+        _leave()
+        if not running.is_alive():
+            conclude(watch, running, None)
+            clean_up(watch)
+            return
+        ends = stdio.adopted(watch.run_directory, terminal=watch.terminal)
     Monitor(watch, running, ends, client_fd=client, lock_fd=lock).run(settle=False)
+
+
+def _leave() -> None:
+    """Go on in a child, whose parent's parent need not wait for it."""
+    if os.fork():
+        os._exit(0)
+    with open("/proc/self/comm", "wb") as file:
+        file.write(b"onggi-monitor")
 
 
 def wait_status(pid: int, pidfd: int) -> int | None:
@@ -348,7 +373,7 @@ def conclude(watch: Watch, running: State, status: int | None) -> State:
 
 
 def clean_up(watch: Watch) -> None:
-    """Remove what the container had beside its files: cgroups, pipes; then call what comes after.
+    """Remove what the container had beside its files: cgroups, pipes; do what comes after.
 
     Idempotent: whatever is gone already is fine, so that it can be done again after a crash.
     """
@@ -356,10 +381,8 @@ def clean_up(watch: Watch) -> None:
 
     for path in reversed(watch.cgroups):
         cgroup.clear(path)
-    rundir.remove(watch.run_directory)
     if watch.after:
-        module, _, function = watch.after[0].partition(":")
-        if not module.startswith("onggi."):
-            raise ValueError(f"{module} is no module of ours")
-        __import__(module)
-        getattr(sys.modules[module], function)(*watch.after[1:])
+        from onggi.runtime import after
+
+        after.carry_out(*watch.after)
+    rundir.remove(watch.run_directory)  # last: while it is there, something is left to be done

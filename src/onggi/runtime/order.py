@@ -12,13 +12,16 @@ if TYPE_CHECKING:
     from typing import Any
 
 
+REMOVE = "remove"  # what may be done after a container: see after.py
+
+
 class Watch:
     """What a monitor must know to look after a container that already runs.
 
     directory: where its state and log lie, for good. run_directory: its pipes and lock; may be
     lost at a reboot. tied: the container ends with whoever is attached to it. cgroups: its own, to
-    be measured and removed. after: a function to call once it has ended and been cleaned up, as
-    "module:function", and the arguments of that call.
+    be measured and removed. after: what to do once it has ended and its cgroups are gone, one of
+    the names above, and the arguments of that.
     """
 
     __slots__ = (

@@ -21,7 +21,8 @@ from __future__ import annotations
 import os
 
 from onggi.linux import channel, process
-from onggi.runtime import failure, frames, rundir, start, state, stdio
+from onggi.oci import jsontext
+from onggi.runtime import failure, frames, monitor, start, state, stdio
 from onggi.runtime.plan.container import plan_container
 
 TYPE_CHECKING = False
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from onggi.runtime.host import Host
     from onggi.runtime.order import Order, Watch
     from onggi.runtime.plan.container import Plan
+    from onggi.runtime.state import State
 
 _BEGUN = b"begun"
 
@@ -39,25 +41,25 @@ _BEGUN = b"begun"
 class Begun:
     """What a monitor must know of a container that its starter started.
 
-    directory: where its state lies. fds: the host's ends of its streams, as `stdio.taken` takes
-    them. settle: Order.settle. is_apart: whether it takes nothing from who is attached, input or
-    size, and outlives them.
+    told_fd: a file in memory with the rest, which is read at the first need. fds: the host's ends
+    of its streams, as `stdio.taken` takes them. settle: Order.settle. is_apart: whether it takes
+    nothing from who is attached, input or size, and outlives them.
     """
 
-    __slots__ = ("directory", "fds", "is_apart", "pid", "settle", "terminal")
+    __slots__ = ("fds", "is_apart", "pid", "settle", "terminal", "told_fd")
 
     def __init__(
         self,
         *,
         pid: int,
-        directory: str,
+        told_fd: int,
         fds: tuple[int, ...],
         terminal: bool,
         is_apart: bool,
         settle: bool,
     ) -> None:
         self.pid = pid
-        self.directory = directory
+        self.told_fd = told_fd
         self.fds = fds
         self.terminal = terminal
         self.is_apart = is_apart
@@ -91,11 +93,11 @@ def fork(
 
 
 def _begun(message: bytes, fds: tuple[int, ...]) -> Begun:
-    _, pid, settle, terminal, is_apart, directory = message.split(b"\0")
+    _, pid, settle, terminal, is_apart = message.split(b"\0")
     return Begun(
         pid=int(pid),
-        directory=os.fsdecode(directory),
-        fds=fds,
+        told_fd=fds[0],
+        fds=fds[1:],
         terminal=terminal == b"1",
         is_apart=is_apart == b"1",
         settle=settle == b"1",
@@ -134,6 +136,7 @@ def _serve(
 
 def _start(order: Order, client_fd: int, theirs: int, facts: Host) -> None:
     watch = order.watch
+    pid = 0
     try:
         plan = plan_container(
             order.config,
@@ -146,15 +149,29 @@ def _start(order: Order, client_fd: int, theirs: int, facts: Host) -> None:
         )
         watch.cgroups = plan.cgroups
         fds, pid = _start_planned(plan, watch)
+        running = state.running(pid)
+        state.write(watch.directory, running)
     except BaseException:
-        rundir.remove(watch.run_directory)
+        if pid:  # it runs, and nobody could know of it
+            start.end(pid)
+        monitor.clean_up(watch)
         raise
-    state.write(watch.directory, state.running(pid, watch.to_json()))
-    channel.send(client_fd, frames.STARTED + str(pid).encode())
+    try:
+        channel.send(client_fd, frames.STARTED + str(pid).encode())
+    except BrokenPipeError:
+        pass  # whoever asked has gone; the monitor hears of it as well
     is_apart = not (watch.interactive or watch.terminal or watch.tied)
     numbers = (pid, order.settle, watch.terminal, is_apart)
-    words = (*(b"%d" % number for number in numbers), os.fsencode(watch.directory))
-    channel.send(theirs, b"\0".join([_BEGUN, *words]), fds)
+    words = (b"%d" % number for number in numbers)
+    channel.send(theirs, b"\0".join([_BEGUN, *words]), (_told(watch, running), *fds))
+
+
+def _told(watch: Watch, running: State) -> int:
+    """Return a file in memory with what the monitor will want to know: no other could write it."""
+    fd = process.memfd_create("onggi-monitor")
+    os.write(fd, jsontext.dumps([watch.to_json(), running.to_json()]).encode())
+    os.lseek(fd, 0, os.SEEK_SET)
+    return fd
 
 
 def _start_planned(plan: Plan, watch: Watch) -> tuple[tuple[int, ...], int]:

@@ -1,7 +1,9 @@
 """The state of a container, as its monitor writes it down and anyone may read it.
 
 One small JSON document, replaced whole; what it says of a running process is checked against the
-process itself (its start time), since a PID may have been given to another.
+process itself (this boot, its start time), since a PID may have been given to another. It says
+nothing of where things lie: that follows from the container's ID and its record, and nobody's
+directory is removed because of what stands here.
 """
 
 from __future__ import annotations
@@ -9,6 +11,7 @@ from __future__ import annotations
 import os
 import time
 
+from onggi.errors import Corrupt
 from onggi.linux import identity
 from onggi.oci import jsontext
 
@@ -21,6 +24,7 @@ FILE = "state.json"
 CREATED = "created"
 RUNNING = "running"
 EXITED = "exited"
+REMOVING = "removing"
 
 UNKNOWN_EXIT = 255  # what Docker says of an end that nobody saw
 
@@ -29,11 +33,12 @@ class State:
     """What is known of a container's process.
 
     Times are nanoseconds since the epoch, 0 for never; `start_ticks` is field 22 of
-    /proc/PID/stat, in clock ticks since boot. `exit_code` is the program's own, or 128 plus the
-    number of the signal that ended it.
+    /proc/PID/stat, in clock ticks since the boot whose random name is `boot_id`. `exit_code` is
+    the program's own, or 128 plus the number of the signal that ended it.
     """
 
     __slots__ = (
+        "boot_id",
         "error",
         "exit_code",
         "finished_ns",
@@ -43,7 +48,7 @@ class State:
         "start_ticks",
         "started_ns",
         "status",
-        "watch",
+        "volumes",
     )
 
     def __init__(
@@ -52,24 +57,26 @@ class State:
         status: str = CREATED,
         pid: int = 0,
         start_ticks: int = 0,
+        boot_id: str = "",
         started_ns: int = 0,
         finished_ns: int = 0,
         exit_code: int = 0,
         signal: int = 0,
         oom_killed: bool = False,
         error: str = "",
-        watch: dict[str, Any] | None = None,
+        volumes: bool = False,
     ) -> None:
         self.status = status
         self.pid = pid
         self.start_ticks = start_ticks
+        self.boot_id = boot_id
         self.started_ns = started_ns
         self.finished_ns = finished_ns
         self.exit_code = exit_code
         self.signal = signal
         self.oom_killed = oom_killed
         self.error = error
-        self.watch = watch or {}  # while it runs: what a new monitor would need (order.Watch)
+        self.volumes = volumes  # while it is removed: whether those that nobody named go as well
 
     def to_json(self) -> dict[str, Any]:
         """Return the document's members."""
@@ -80,19 +87,37 @@ class State:
         if self.status != RUNNING:
             return False
         try:
-            return identity.start_time(self.pid) == self.start_ticks
+            began = identity.start_time(self.pid)
         except OSError:
             return False
+        # Counted from boot: after another one, the same number may stand for somebody else.
+        return began == self.start_ticks and identity.boot_id() == self.boot_id
 
 
 def read(directory: str) -> State:
-    """Return the state in `directory`; a container that was never started has none yet."""
+    """Return the state in `directory`; a container that was never started has none yet.
+
+    Raises: Corrupt: what is there was not written by `write`.
+    """
+    path = f"{directory}/{FILE}"
     try:
-        with open(f"{directory}/{FILE}", "rb") as file:
+        with open(path, "rb") as file:
             members = jsontext.loads(file.read())
     except FileNotFoundError:
         return State()
+    except ValueError as error:
+        raise Corrupt(f"{path} is not a container's state") from error
+    if not _is_state(members):
+        raise Corrupt(f"{path} is not a container's state")
     return State(**{name: members[name] for name in State.__slots__ if name in members})
+
+
+def _is_state(members: object) -> bool:
+    """Tell whether each member is of the kind that it should be."""
+    if not isinstance(members, dict):
+        return False
+    plain = State().to_json()
+    return all(type(members.get(name, usual)) is type(usual) for name, usual in plain.items())
 
 
 def write(directory: str, state: State) -> None:
@@ -107,15 +132,20 @@ def write(directory: str, state: State) -> None:
     os.rename(temporary, f"{directory}/{FILE}")
 
 
-def running(pid: int, watch: dict[str, Any]) -> State:
+def running(pid: int) -> State:
     """Return the state of a container whose process `pid` has just begun."""
     return State(
         status=RUNNING,
         pid=pid,
         start_ticks=identity.start_time(pid),
+        boot_id=identity.boot_id(),
         started_ns=time.time_ns(),
-        watch=watch,
     )
+
+
+def removing(*, volumes: bool) -> State:
+    """Return the state of a container that is on its way out."""
+    return State(status=REMOVING, volumes=volumes)
 
 
 def lost(before: State) -> State:

@@ -65,6 +65,16 @@ def open_outside(directory: str, *, interactive: bool) -> tuple[int, ...]:
     return (*outputs, os.open(f"{directory}/stdin", os.O_WRONLY | quick))
 
 
+def adopted(directory: str, *, terminal: bool) -> HostEnds:
+    """Return what is left to a monitor that comes later: output, and no input any more.
+
+    A terminal has ended with the monitor that held it.
+    """
+    if terminal:
+        return HostEnds(terminal=True)
+    return taken(open_outside(directory, interactive=False), terminal=False)
+
+
 def taken(fds: tuple[int, ...], *, terminal: bool) -> HostEnds:
     """Return the monitor's ends, whose ownership it takes: the terminal, or what was opened."""
     if terminal:

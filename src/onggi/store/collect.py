@@ -138,16 +138,28 @@ def _document(store: Store, digest: Digest) -> bytes:
 
 
 def _take_dead_snapshots(store: Store, doomed: str, collected: Collected) -> None:
-    """Take snapshots that belong to no container and whose process is dead."""
+    """Take snapshots that belong to no container and whose process is dead.
+
+    What was made for them goes first: as long as the snapshot is there, it is found again.
+    """
     root = f"{store.root}/containers"
-    for key in os.listdir(root):
-        if os.path.exists(f"{root}/{key}/{RECORD}") or _is_live(store, key):
-            continue
+    dead = [key for key in os.listdir(root) if _is_dead(store, key)]
+    if dead:
+        store.volumes.remove_unnamed_of(dead)
+    for key in dead:
         try:
             os.rename(f"{root}/{key}", f"{doomed}/snapshot-{key}")
         except FileNotFoundError:
             continue  # another process takes them, too
         collected.snapshots.append(key)
+
+
+def _is_dead(store: Store, key: str) -> bool:
+    record = f"{store.root}/containers/{key}/{RECORD}"
+    if os.path.exists(record) or _is_live(store, key):
+        return False
+    # Its process may have written the record, and ended, between those two looks.
+    return not os.path.exists(record)
 
 
 def _is_live(store: Store, key: str) -> bool:

@@ -174,9 +174,10 @@ class Records:
         doomed = self._workshop.new_name()
         with Lock(self._names_lock):
             name = self.load(container)["name"]
+            # Killed after this one step, what is left is a name of nobody, which is nobody's.
+            os.rename(self.path(container), doomed)
             if self._link(name) == container:
                 unlink_if_exists(f"{self._names}/{name}")
-            os.rename(self.path(container), doomed)
         self._workshop.remove(doomed)
 
     def sweep_names(self) -> None:

@@ -11,7 +11,7 @@ from onggi.store.names import require_name
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Iterator, Sequence
     from typing import Any
 
     from onggi.store.workshop import Workshop
@@ -122,6 +122,18 @@ class Volumes:
         except FileNotFoundError:
             raise VolumeNotFound(name) from None
         self._workshop.remove(doomed)
+
+    def remove_unnamed_of(self, containers: Collection[str]) -> None:
+        """Remove the volumes that were made for these containers, which never came to be.
+
+        They are those whose records say so: `anonymous`, and the ID under `container`.
+        """
+        for record in self.list():
+            if record.get("anonymous") and record.get("container") in containers:
+                try:
+                    self.remove(record["name"])
+                except VolumeNotFound:
+                    continue  # another process removes them, too
 
     def _make(self, name: str, record: dict[str, Any]) -> None:
         half_made = self._workshop.new_directory()

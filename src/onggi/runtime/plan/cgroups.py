@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-
 from onggi.resources import device_program, devices, layout, settings
 from onggi.runtime.steps import cgroups
 
@@ -14,8 +12,6 @@ if TYPE_CHECKING:
     from onggi.resources.layout import Paths, Preparation
     from onggi.runtime.host import Host
     from onggi.runtime.steps.base import Step
-
-PARENT = "/onggi"
 
 
 class Controlled:
@@ -36,7 +32,7 @@ def plan_cgroups(linux: dict[str, Any], host: Host, identifier: str) -> Controll
     Raises: InvalidInput, Unsupported: as resources.settings and resources.devices.
     """
     resources = linux.get("resources", {})
-    parent, name = split_path(linux.get("cgroupsPath", ""), identifier)
+    parent, name = layout.split_path(linux.get("cgroupsPath", ""), identifier)
     paths = layout.cgroup_paths(parent, name, host.hierarchies, host.memberships)
     directories = {id(hierarchy): path for hierarchy, path in paths}
     numbers = settings.settings(resources, host.hierarchies, host.control_files)
@@ -51,14 +47,6 @@ def plan_cgroups(linux: dict[str, Any], host: Host, identifier: str) -> Controll
         steps.append(cgroups.AttachDeviceProgram(directories[id(guard)], program))
     join: list[Step] = [cgroups.JoinCgroup(path) for _, path in paths]
     return Controlled(steps, join, tuple(path for _, path in paths))
-
-
-def split_path(cgroups_path: str, identifier: str) -> tuple[str, str]:
-    """Return (parent, name) for a specification's cgroupsPath, or for one that names none."""
-    if not cgroups_path:
-        return PARENT, identifier
-    parent, name = os.path.split(cgroups_path.rstrip("/"))
-    return parent, name
 
 
 def _prepare(preparation: Preparation, paths: Paths) -> Step:
