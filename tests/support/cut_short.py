@@ -3,11 +3,12 @@
     python -IS cut_short.py SOURCE LEVEL NUMBER TALLY MARK WORD...
 
 runs `onggi WORD...`; LEVEL says which of its processes is to die: 0 is the command, 1 what it
-forks (a monitor), 2 what that forks (a container's first process). NUMBER counts, from one and in
-that process, the calls that may have an effect outside of it: those of the C modules below, those
-of files, and those of `onggi.linux`. With NUMBER 0 nobody dies. TALLY is a file of eight bytes, in
-which the processes of that level count; of several, the one that made most calls is left there.
-The IDs of what is made begin with MARK, so that it can be told from others' on the machine.
+forks (a monitor), 2 what that forks (a starter), 3 what that forks (a container's first process).
+NUMBER counts, from one and in that process, the calls that may have an effect outside of it: those
+of the C modules below, those of files, and those of `onggi.linux`. With NUMBER 0 nobody dies. TALLY
+is a file of eight bytes, in which the processes of that level count; of several, the one that made
+most calls is left there. The IDs of what is made begin with MARK, so that it can be told from
+others' on the machine.
 
 A kill at a random moment finds the wide windows; this finds every one.
 """
