@@ -94,6 +94,18 @@ def test_chown_and_chmod(yard: Yard) -> None:
         assert stat.S_IMODE(root.stat("/b.txt").st_mode) == 0o4755
 
 
+def test_a_private_context_does_not_make_a_private_image(yard: Yard) -> None:
+    yard.context.chmod(0o700)
+    (yard.context / "d").chmod(0o710)
+    result = yard.build("FROM base\nCOPY . /all\nCOPY d /d\n")
+    with yard.root(result) as root:
+        assert stat.S_IMODE(root.stat("/all").st_mode) == 0o755
+        assert stat.S_IMODE(root.stat("/d").st_mode) == 0o710
+    yard.context.chmod(0o755)
+    yard.build("FROM base\nCOPY . /all\nCOPY d /d\n")
+    assert yard.whys == []
+
+
 def test_a_directory_that_exists_keeps_its_attributes(yard: Yard) -> None:
     (yard.context / "d").chmod(0o700)
     result = yard.build("FROM base\nCOPY --chown=7 d /etc/\n")

@@ -105,7 +105,7 @@ def file_digest(entry: Entry) -> str:
 
 def entry_digest(entry: Entry, digests: ContentDigests, owned_by_root: bool) -> str:
     """Say in a short text all that counts of one file, link or directory."""
-    mode = entry.status.st_mode
+    mode = entry.mode
     owner = "0:0" if owned_by_root else f"{entry.status.st_uid}:{entry.status.st_gid}"
     about = f"{stat.filemode(mode)} {owner}"
     if entry.is_file:

@@ -186,7 +186,7 @@ class Destination:
             if not stat.S_ISDIR(status.st_mode):
                 raise BuildError(f"cannot copy to non-directory: {path}") from None
         with Fd(os.open(name, _OPEN_DIRECTORY, dir_fd=parent.fileno())) as directory:
-            self._finish(directory, entry.status.st_mode, _owner(entry, owned_by_root), None)
+            self._finish(directory, entry.mode, _owner(entry, owned_by_root), None)
         # What is copied into it moves its time, so that is set last.
         time_ns = self.attributes.time_ns
         if time_ns is None:

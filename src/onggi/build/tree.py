@@ -23,6 +23,10 @@ if TYPE_CHECKING:
 # Deeper than any tree that people make, and far from the limit of open descriptors.
 DEEPEST = 400
 
+# A context is what lies in a directory, not the directory, which may be a private one of mktemp(1):
+# COPY . /srv must not shut the image's users out of /srv. BuildKit has a directory of its own too.
+_CONTEXT_MODE = stat.S_IFDIR | 0o755
+
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _READ_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -61,10 +65,10 @@ class Entry:
 
     Attributes:
         path: relative to where the walk began, empty for that itself.
-        full_path: relative to the tree's root.
+        full_path: relative to the tree's root. mode: kind and permissions, as they count.
     """
 
-    __slots__ = ("_directory_fd", "_name", "full_path", "path", "status")
+    __slots__ = ("_directory_fd", "_name", "full_path", "mode", "path", "status")
 
     def __init__(
         self, directory_fd: int, name: str, path: str, full_path: str, status: os.stat_result
@@ -74,6 +78,7 @@ class Entry:
         self.path = path
         self.full_path = full_path
         self.status = status
+        self.mode = status.st_mode
 
     @property
     def is_directory(self) -> bool:
@@ -216,7 +221,10 @@ class Tree:
         parent, _, name = found.path.rpartition("/")
         flags = os.O_RDONLY | os.O_DIRECTORY
         with Fd(self.inside.open(parent, flags)) as directory:
-            yield Entry(directory.fileno(), name or ".", "", found.path, found.status)
+            entry = Entry(directory.fileno(), name or ".", "", found.path, found.status)
+            if self.owned_by_root and not found.path:
+                entry.mode = _CONTEXT_MODE
+            yield entry
         if not found.is_directory:
             return
         with Fd(self.inside.open(found.path, flags)) as directory:
