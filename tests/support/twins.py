@@ -15,13 +15,16 @@ from onggi.linux import cgroup, mountinfo
 from support.command import Onggi
 
 # $$ is the program, process 1 its init where it has one. What a section says of descriptors and
-# mounts is read by one process each, before anything could change it.
+# mounts is read by one process each, before anything could change it. Its own status the program
+# reads itself: a child would see it while it is still blocking signals for having forked.
 PROBE = r"""
 exec 2>&1
 section() { echo "== $1"; }
 section mounts; cat /proc/self/mountinfo
 section places; cut -d " " -f 5 /proc/self/mountinfo | while read -r at; do ls -ldn "$at"; done
-section status; grep -E '^(Umask|Uid|Gid|Groups|Cap|NoNewPrivs|Seccomp|Sig[BI])' /proc/$$/status
+section status; while read -r line; do case $line in
+    Umask*|Uid*|Gid*|Groups*|Cap*|NoNewPrivs*|Seccomp*|Sig[BI]*) echo "$line" ;;
+esac; done </proc/$$/status
 section cgroup; cat /proc/$$/cgroup
 section namespaces; for n in /proc/$$/ns/*; do readlink $n; done
 section process

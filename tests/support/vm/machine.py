@@ -1,0 +1,102 @@
+"""A machine of our own, emulated, that boots some kernel and runs some of these tests as root.
+
+It has this machine's files, read-only, and memory for what is written; no network but loopback;
+cgroup v2 alone, with nothing in it and no controller passed on. No hardware virtualization is
+needed, so everything takes about ten times as long as it does outside.
+"""
+
+import os
+import shlex
+import subprocess
+import tempfile
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+
+from support.repository import ROOT
+from support.vm.initramfs import initramfs
+from support.vm.kernels import Kernel
+
+MEMORY_MIB = 2048
+EMULATOR = "qemu-system-x86_64"
+# Whatever this machine promises of itself, the other one promises this.
+MUST_HAVE = "root,busybox,cgroup2"
+
+
+def run_tests(
+    kernel: Kernel,
+    selection: list[str],
+    *,
+    seconds: float,
+    must_have: str = MUST_HAVE,
+    boot: tuple[str, ...] = (),
+    without: tuple[str, ...] = (),
+) -> None:
+    """Boot a machine, run a selection of tests in it, and hold that all of them passed.
+
+    Args:
+        selection: words for pytest, from the top of the checkout.
+        seconds: how long all of it may take.
+        must_have: what a test inside may not be skipped for want of.
+        boot: more words for the kernel's command line.
+        without: modules that are not loaded.
+    """
+    with tempfile.TemporaryDirectory(prefix="job-") as work:
+        job = Path(work)
+        (job / "job").write_text(_job(selection, must_have))
+        (job / "initramfs").write_bytes(initramfs(kernel, without))
+        command = [EMULATOR, *_hardware(job), *_software(kernel, job, boot)]
+        try:
+            subprocess.run(command, stdin=subprocess.DEVNULL, timeout=seconds, check=True)
+        except subprocess.TimeoutExpired as error:
+            raise AssertionError(f"not done in {seconds} s:\n{_end_of(job)}") from error
+        _judge(job)
+
+
+def _job(selection: list[str], must_have: str) -> str:
+    words = ["-p", "no:cacheprovider", "--junitxml=/run/job/report.xml", *selection]
+    return f"""
+export PATH={os.environ["PATH"]} HOME=/tmp LANG=C.UTF-8 PYTHONDONTWRITEBYTECODE=1
+export ONGGI_TEST_ALONE=1 ONGGI_TEST_MUST_HAVE={shlex.quote(must_have)}
+cd {shlex.quote(str(ROOT))} && .venv/bin/python -m pytest {shlex.join(words)}
+"""
+
+
+def _hardware(job: Path) -> list[str]:
+    shares = [("root", Path("/"), True), ("checkout", ROOT, True), ("job", job, False)]
+    words = ["-machine", "q35", "-accel", "tcg,thread=multi", "-smp", "2", "-m", str(MEMORY_MIB)]
+    words += ["-nodefaults", "-no-user-config", "-no-reboot", "-display", "none", "-nic", "none"]
+    for name, path, readonly in shares:
+        options = f"path={path},security_model=none,multidevs=remap" + ",readonly=on" * readonly
+        words += ["-fsdev", f"local,id={name},{options}"]
+        words += ["-device", f"virtio-9p-pci,fsdev={name},mount_tag={name}"]
+    return words
+
+
+def _software(kernel: Kernel, job: Path, boot: tuple[str, ...]) -> list[str]:
+    words = ["console=ttyS0", "quiet", "panic=-1", f"job.checkout={ROOT}", *boot]
+    return [
+        *("-kernel", str(kernel.image), "-initrd", str(job / "initramfs")),
+        *("-append", " ".join(words), "-serial", f"file:{job / 'console'}"),
+    ]
+
+
+def _judge(job: Path) -> None:
+    """Hold that tests ran and that each passed."""
+    report = job / "report.xml"
+    assert report.exists(), f"no test ran:\n{_end_of(job)}"
+    cases = list(ElementTree.parse(report).iter("testcase"))
+    assert cases, f"no test was found:\n{_end_of(job)}"
+    wrong = [said for case in cases for said in _wrong(case)]
+    assert not wrong, "\n\n".join(wrong)
+
+
+def _wrong(case: ElementTree.Element) -> list[str]:
+    """Say what was wrong with a test; one that was skipped did not pass either."""
+    name = f"{case.get('classname')}::{case.get('name')}"
+    return [f"{name}: {said.tag}: {said.text or said.get('message')}" for said in case]
+
+
+def _end_of(job: Path) -> str:
+    """Return the last words of the kernel and of the tests."""
+    files = [path for path in (job / "console", job / "log") if path.exists()]
+    return "\n".join(path.read_text(errors="replace")[-3000:] for path in files)
