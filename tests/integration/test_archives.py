@@ -514,8 +514,16 @@ def test_skopeo_reads_the_store_itself(store: Store) -> None:
 
 
 @requires("skopeo")
-@pytest.mark.parametrize("options", [[], ["--dest-compress-format", "zstd"], ["--dest-decompress"]])
-@pytest.mark.parametrize("transport", ["docker-archive", "oci-archive"])
+@pytest.mark.parametrize(
+    ("transport", "options"),
+    [
+        ("docker-archive", []),  # which has no compressed layers, says newer skopeo
+        ("docker-archive", ["--dest-decompress"]),
+        ("oci-archive", []),
+        ("oci-archive", ["--dest-decompress"]),
+        pytest.param("oci-archive", ["--dest-compress-format", "zstd"], marks=requires("zstd")),
+    ],
+)
 def test_we_read_what_skopeo_writes(
     store: Store, root_dir: Path, transport: str, options: list[str]
 ) -> None:

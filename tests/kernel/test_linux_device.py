@@ -3,6 +3,8 @@
 import errno
 import os
 import stat
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -71,13 +73,20 @@ def test_a_terminal_of_ones_own(root_dir: Path) -> None:
     run_in_child(body, "mount")
 
 
-def test_a_fake_ptmx_is_refused(root_dir: Path) -> None:
-    (root_dir / "ptmx").symlink_to("/dev/null")
-    with Fd(os.open(root_dir, os.O_PATH | os.O_CLOEXEC)) as directory:
+@pytest.fixture
+def device_dir() -> Iterator[Path]:
+    """Give a directory where device files work: what is mounted elsewhere is often nodev."""
+    with tempfile.TemporaryDirectory(prefix="onggi-test-", dir="/dev") as folder:
+        yield Path(folder)
+
+
+def test_a_fake_ptmx_is_refused(device_dir: Path) -> None:
+    (device_dir / "ptmx").symlink_to("/dev/null")
+    with Fd(os.open(device_dir, os.O_PATH | os.O_CLOEXEC)) as directory:
         with pytest.raises(OSError, match="symbolic links"):
             terminal.open_pty(directory)
-        (root_dir / "ptmx").unlink()
-        os.mknod(root_dir / "ptmx", stat.S_IFCHR | 0o666, os.makedev(*device.ZERO))
+        (device_dir / "ptmx").unlink()
+        os.mknod(device_dir / "ptmx", stat.S_IFCHR | 0o666, os.makedev(*device.ZERO))
         with pytest.raises(OSError, match="No such device"):
             terminal.open_pty(directory)
 

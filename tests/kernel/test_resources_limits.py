@@ -274,8 +274,11 @@ def test_a_weight_for_disks_is_taken(jar: Jar) -> None:
 
 
 def try_devices() -> dict[str, int]:
-    """Use device files; return the error number of each attempt, 0 for success."""
-    with tempfile.TemporaryDirectory(prefix="onggi-test-") as folder:
+    """Use device files; return the error number of each attempt, 0 for success.
+
+    In /dev, since what holds other files is often mounted nodev.
+    """
+    with tempfile.TemporaryDirectory(prefix="onggi-test-", dir="/dev") as folder:
         ram, memory = f"{folder}/ram", f"{folder}/mem"
         return {
             "null": attempt(lambda: os.close(os.open("/dev/null", os.O_RDWR))),

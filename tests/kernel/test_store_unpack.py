@@ -411,6 +411,7 @@ class TestBytes:
         self.attempt(root_dir / "two", b"".join(parts), OCI_LAYER_GZIP)
         self.attempt(root_dir / "padded", b"".join(parts) + bytes(3000), OCI_LAYER_GZIP)
 
+    @requires("zstd")
     def test_zstd(self, root_dir: Path) -> None:
         data = subprocess.run(["zstd"], input=self.DATA, capture_output=True, check=True).stdout
         self.attempt(root_dir / "good", data, OCI_LAYER_ZSTD)

@@ -24,6 +24,8 @@ PROGRAMS = {
     "runc": "runc",
     "shellcheck": "shellcheck",
     "skopeo": "skopeo",
+    "virtual-machines": "qemu-system-x86_64",
+    "zstd": "zstd",
 }
 
 

@@ -211,6 +211,12 @@ def known_to_library(profile: dict[str, Any]) -> dict[str, Any]:
     return {**profile, "syscalls": rules}
 
 
+def unknown_to_library(abi: str) -> set[int]:
+    """Return the numbers of the calls that an ABI has got since the installed libseccomp."""
+    resolve = library().seccomp_syscall_resolve_name_arch
+    return {n for name, n in TABLES[abi].items() if resolve(TOKENS[abi], name.encode()) < 0}
+
+
 @pytest.mark.skipif(os.uname().machine != "x86_64", reason="libseccomp resolves for its machine")
 @pytest.mark.parametrize("capabilities", [(), DEFAULT, tuple(NUMBERS)])
 def test_libseccomp_agrees(capabilities: tuple[str, ...]) -> None:
@@ -218,7 +224,10 @@ def test_libseccomp_agrees(capabilities: tuple[str, ...]) -> None:
     ours = Filter(compile_filter(profile))
     theirs = compiled_by_library(profile, "x86_64")
     for abi in ABIS["x86_64"]:
+        unknown = unknown_to_library(abi)
         for number, *arguments in calls(abi, range(600)):
+            if number in unknown:
+                continue
             expected = theirs.answer(ARCHITECTURES[abi], number, *arguments)
             got = ours.answer(ARCHITECTURES[abi], number, *arguments)
             if got != NEWER or expected != 0x00050001:

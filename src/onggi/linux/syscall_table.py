@@ -232,8 +232,8 @@ NUMBERS: dict[str, tuple[int | None, int | None, int | None, int | None, int | N
     "lstat": (6, 107, 6, None, 107),
     "lstat64": (None, 196, None, None, 196),
     "madvise": (28, 219, 28, 233, 220),
-    # x32 has it too, since Linux 6.10; libseccomp, by which Docker judges, does not know that.
-    "map_shadow_stack": (453, 453, None, 453, 453),
+    # Of x32 since Linux 6.10, as libseccomp knows since 2.6.
+    "map_shadow_stack": (453, 453, 453, 453, 453),
     "mbind": (237, 274, 237, 235, 319),
     "membarrier": (324, 375, 324, 283, 389),
     "memfd_create": (319, 356, 319, 279, 385),

@@ -42,17 +42,27 @@ def run_tests(
     """
     with tempfile.TemporaryDirectory(prefix="job-") as work:
         job = Path(work)
-        (job / "job").write_text(_job(selection, must_have))
+        (job / "job").write_text(_script(selection, must_have))
         (job / "initramfs").write_bytes(initramfs(kernel, without))
-        command = [EMULATOR, *_hardware(job), *_software(kernel, job, boot)]
-        try:
-            subprocess.run(command, stdin=subprocess.DEVNULL, timeout=seconds, check=True)
-        except subprocess.TimeoutExpired as error:
-            raise AssertionError(f"not done in {seconds} s:\n{_end_of(job)}") from error
+        run(kernel, job, boot, seconds)
         _judge(job)
 
 
-def _job(selection: list[str], must_have: str) -> str:
+def run(kernel: Kernel, job: Path, boot: tuple[str, ...], seconds: float) -> None:
+    """Boot a machine that does what `job` says and then turns itself off.
+
+    Args: job: a directory with a script "job" and an "initramfs"; the machine writes its "log"
+        there and what else the script wants, and "console" receives what the kernel says.
+    Raises: AssertionError: it has not turned itself off in time, and was ended.
+    """
+    command = [EMULATOR, *_hardware(job), *_software(kernel, job, boot)]
+    try:
+        subprocess.run(command, stdin=subprocess.DEVNULL, timeout=seconds, check=True)
+    except subprocess.TimeoutExpired as error:
+        raise AssertionError(f"not done in {seconds} s:\n{_end_of(job)}") from error
+
+
+def _script(selection: list[str], must_have: str) -> str:
     words = ["-p", "no:cacheprovider", "--junitxml=/run/job/report.xml", *selection]
     return f"""
 export PATH={os.environ["PATH"]} HOME=/tmp LANG=C.UTF-8 PYTHONDONTWRITEBYTECODE=1
