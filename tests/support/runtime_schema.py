@@ -1,5 +1,6 @@
 """The published JSON schema of OCI runtime configurations, ready to validate with."""
 
+import functools
 import json
 from typing import Any
 
@@ -12,6 +13,7 @@ from support.specifications import specification
 _FILES = ("config-schema.json", "config-linux.json", "defs.json", "defs-linux.json")
 
 
+@functools.cache
 def validator() -> jsonschema.Draft7Validator:
     """Return a validator of whole configurations, or skip the test if the schema is not at hand."""
     documents = {

@@ -11,7 +11,7 @@ import os
 
 from onggi.engine import creation, recovery
 from onggi.engine.users import read_accounts
-from onggi.errors import Internal
+from onggi.errors import Internal, OnggiError
 from onggi.runtime import capabilities, frames, rundir, spec
 from onggi.runtime.order import Order, Watch
 from onggi.runtime.steps.mounts import split_layers
@@ -56,7 +56,8 @@ class ContainerExecutor:
             self._limit(dict(limits))
 
     def _limit(self, limits: dict[str, Any]) -> None:
-        # Reading what the host has costs more than a build whose steps are all cached.
+        # Reading what the host has costs more than a build whose steps are all cached: so where
+        # nothing is asked for, it is put off until a command is run.
         from onggi.engine import limits as limiting
 
         asked = limiting.request(limits)
@@ -127,9 +128,9 @@ class ContainerExecutor:
         if not any(entry.startswith("HOME=") for entry in env):
             env = [*env, f"HOME={user.home}"]
         linux = spec.linux(namespaces=kinds, privileged=False)
-        devices = linux["resources"]["devices"]
-        linux["resources"] = {**self._resources, "devices": devices}
-        linux["resources"].setdefault("pids", {"limit": spec.PIDS_LIMIT})
+        if not self._resources:
+            self._limit({})
+        linux["resources"] = {**self._resources, "devices": linux["resources"]["devices"]}
         linux["cgroupsPath"] = f"/onggi/{identifier}"
         process = spec.process(
             args=request.argv,
@@ -152,7 +153,13 @@ class ContainerExecutor:
 
 
 def _follow(channel: Channel, request: RunRequest) -> int:
-    channel.wait_started()
+    try:
+        channel.wait_started()
+    except OnggiError as error:
+        from onggi.engine import shortcomings
+
+        shortcomings.name_in(error)
+        raise
     while (received := channel.receive()) is not None:
         kind, data = received
         request.output(2 if kind == frames.ERROR else 1, data)

@@ -10,7 +10,6 @@ from onggi.engine.options import Exit
 from onggi.errors import Conflict
 from onggi.linux import process
 from onggi.runtime import rundir, state
-from onggi.runtime.failure import StartFailed
 from onggi.runtime.order import REMOVE, Order, Watch
 
 TYPE_CHECKING = False
@@ -100,9 +99,11 @@ class Container:
                 os.close(lock_fd)
             channel.wait_started()
         except BaseException as error:
+            from onggi.engine import shortcomings
+
             if channel is not None:
                 channel.close()
-            _say_what_is_missing(error)
+            shortcomings.name_in(error)
             self._clear_failed_start(error)
             raise
         return Session(self, channel, streams)
@@ -318,11 +319,3 @@ class Container:
     def explain(self) -> str:
         """Return the shell script that makes a container like it, without Onggi."""
         return self._engine.script(self.record, self._rootfs())
-
-
-def _say_what_is_missing(error: BaseException) -> None:
-    """Add to a failed start what this host lacks, which is then most likely the reason."""
-    from onggi.engine.host_facts import warnings
-
-    if isinstance(error, StartFailed) and error.stage != "program":
-        error.hint = error.hint or "; ".join(warnings())

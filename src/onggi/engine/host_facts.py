@@ -10,6 +10,7 @@ import os
 import platform
 import time
 
+from onggi.engine import shortcomings
 from onggi.linux import cgroup, probe
 from onggi.oci.platform import host
 from onggi.resources.host import read_host
@@ -18,7 +19,7 @@ from onggi.version import VERSION
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from typing import Any
 
     from onggi.resources.host import Host
@@ -26,19 +27,6 @@ if TYPE_CHECKING:
     Json = dict[str, Any]
 
 _API_VERSION = "1.50"  # whose shapes our documents have
-# Without these no container starts, or not as it should.
-_NEEDED: tuple[tuple[Callable[[], bool], str], ...] = (
-    (probe.probe_overlayfs, "no overlayfs: containers can't have layers"),
-    (probe.probe_mount_api, "no mount API by descriptors (Linux 5.2): containers can't start"),
-    (probe.probe_mount_setattr, "no mount_setattr (Linux 5.12): containers can't start"),
-    (probe.probe_openat2, "no openat2 (Linux 5.6): containers can't start"),
-    (probe.probe_pidfd, "no pidfd (Linux 5.3): containers can't be waited for"),
-    (probe.probe_seccomp, "no seccomp filters: system calls of containers can't be limited"),
-    (probe.probe_cgroup_namespaces, "no cgroup namespaces: containers see the host's cgroups"),
-    (probe.probe_time_namespaces, "no time namespaces: containers see the host's clocks"),
-    (probe.probe_user_namespaces, "no user namespaces: --userns=auto can't be used"),
-    (probe.probe_idmapped_mounts, "no idmapped mounts (Linux 5.12): --userns=auto can't be used"),
-)
 # A controller, and what can't be asked for without it.
 _CONTROLLERS = {
     "cpu": "no cpu controller: --cpus and --cpu-shares can't be used",
@@ -126,8 +114,7 @@ def _security() -> Iterator[str]:
 
 def warnings() -> list[str]:
     """Say, a line each, what this host lacks for containers, and what does not work for it."""
-    missing = [text for works, text in _NEEDED if not works()]
-    return [*missing, *_refused(read_host(cgroup.hierarchies()))]
+    return [*shortcomings.missing(), *_refused(read_host(cgroup.hierarchies()))]
 
 
 def _refused(offered: Host) -> Iterator[str]:

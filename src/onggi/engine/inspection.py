@@ -9,7 +9,7 @@ from onggi.engine import devices, limits
 from onggi.engine.environment import assignments, merged
 from onggi.oci.image import ImageConfig
 from onggi.resources.request import DEFAULT_SHM_SIZE
-from onggi.runtime import log, spec
+from onggi.runtime import log
 from onggi.runtime import state as states
 
 TYPE_CHECKING = False
@@ -217,7 +217,7 @@ def _resources(request: Request) -> Json:
         "Memory": request.memory or 0,
         "MemoryReservation": request.memory_reservation or 0,
         "MemorySwap": request.memory_swap or 2 * (request.memory or 0),
-        "PidsLimit": spec.PIDS_LIMIT if request.pids_limit is None else request.pids_limit,
+        "PidsLimit": request.pids_limit,
         "BlkioWeight": request.blkio_weight or 0,
         "BlkioWeightDevice": [
             {"Path": one.path, "Weight": one.value} for one in request.blkio_weight_device

@@ -7,6 +7,7 @@ from onggi.resources import spelling
 from onggi.resources.admission import admit
 from onggi.resources.host import device_numbers
 from onggi.resources.request import Request
+from onggi.runtime.spec import PIDS_LIMIT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ _LISTS: dict[str, tuple[str, Callable[[str], Any]]] = {
 
 
 def request(limits: dict[str, Any]) -> Request:
-    """Return what `limits` (see ContainerOptions) ask for.
+    """Return what `limits` (see ContainerOptions) ask for; processes are bounded unless they say.
 
     Raises: InvalidInput: a word that cannot be read, or numbers that contradict each other.
     """
@@ -59,6 +60,7 @@ def request(limits: dict[str, Any]) -> Request:
             fields[name] = tuple(_read(flag, parse, word) for word in words)
         else:
             raise InvalidInput(f"unknown limit {flag!r}", hint=", ".join([*_WORDS, *_LISTS]))
+    fields.setdefault("pids_limit", PIDS_LIMIT)
     return Request(**fields)
 
 

@@ -246,7 +246,6 @@ def _add_resources(linux: dict[str, Any], options: ContainerOptions, parts: Part
     if nodes:
         linux["devices"] = nodes
     linux["resources"] = {**parts.resources, "devices": rules}
-    linux["resources"].setdefault("pids", {"limit": spec.PIDS_LIMIT})
     parent = options.cgroup_parent or layout.PARENT
     if ".." in parent.split("/"):
         raise InvalidInput(f"invalid cgroup parent {parent!r}", hint="it may not contain '..'")

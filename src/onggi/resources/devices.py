@@ -120,7 +120,10 @@ def device_hierarchy(hierarchies: Sequence[Hierarchy]) -> Hierarchy:
     v2 = (each for each in hierarchies if each.version == 2)
     for hierarchy in (*v1, *v2):
         return hierarchy
-    raise Unsupported("device rules need v1's devices controller or cgroup v2: neither is mounted")
+    raise Unsupported(
+        "devices can't be kept from a container: neither cgroup v2 nor v1's devices controller is "
+        "mounted"
+    )
 
 
 def plan_v1(rules: Sequence[Json], hierarchy: Hierarchy) -> list[Setting]:

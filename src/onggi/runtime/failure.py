@@ -83,7 +83,9 @@ def from_error(stage: str, step: Step | None, error: BaseException) -> StartFail
         number = error.errno or 0
         call = str(getattr(error, "syscall", ""))
         return StartFailed(stage, number, call, what, text + (f" ({notes})" if notes else ""))
-    return StartFailed(stage, 0, "", what, f"{doing}: {type(error).__name__}: {error}")
+    # What has a class of ours was worded for people; anything else is a bug, and its name helps.
+    said = str(error) if isinstance(error, OnggiError) else f"{type(error).__name__}: {error}"
+    return StartFailed(stage, 0, "", what, ": ".join(part for part in (doing, said) if part))
 
 
 def apply_steps(stage: str, steps: Iterable[Step], context: Context) -> None:

@@ -186,13 +186,7 @@ def own_upper(step: mounts.MountOverlay, user_map: UserMap) -> None:
 def _attach_mapped(source: str, name: str, userns_fd: int) -> str:
     tree = mount.open_tree(AT_FDCWD, source, _CLONE)
     try:
-        mount.mount_setattr(
-            tree,
-            "",
-            mount.AT_EMPTY_PATH,
-            attr_set=mount.MOUNT_ATTR_IDMAP,
-            userns_fd=userns_fd,
-        )
+        mount.idmap(tree, userns_fd)
         flags = mount.MOVE_MOUNT_F_EMPTY_PATH
         mount.move_mount(tree, "", AT_FDCWD, _place(name), flags)
     finally:

@@ -207,13 +207,7 @@ class BindMount(Step):
         try:
             self._set_attributes(tree)
             if userns_fd >= 0 and "idmap" in self.options:
-                mount.mount_setattr(
-                    tree,
-                    "",
-                    mount.AT_EMPTY_PATH,
-                    attr_set=mount.MOUNT_ATTR_IDMAP,
-                    userns_fd=userns_fd,
-                )
+                mount.idmap(tree, userns_fd)
         except OSError:
             os.close(tree)
             raise
