@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 
@@ -109,6 +110,8 @@ def silence(fd: int) -> None:
 def sentence(error: BaseException) -> str:
     """An error as one line for people."""
     if isinstance(error, OSError) and error.strerror:
+        if error.errno == errno.ENOSYS and hasattr(error, "syscall"):
+            return f"this kernel has no {error.syscall}(2)"
         where = f": {_printable(error.filename)}" if error.filename is not None else ""
         return f"{error.strerror.lower()}{where}"
     return " ".join(str(error).split("\n")) or type(error).__name__

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+
 from onggi.linux import probe
 from onggi.runtime.failure import StartFailed
 
@@ -16,14 +18,14 @@ _BIRTH = ("unshare", "clone3", "setns")
 # failed call can be blamed on is blamed.
 _NEEDED: tuple[tuple[Callable[[], bool], tuple[str, ...], str], ...] = (
     (
-        probe.probe_overlayfs,
-        ("mount", "fsopen"),
-        "no overlayfs: containers can't have layers",
-    ),
-    (
         probe.probe_mount_api,
         _MOUNT_API,
         "no mount API by descriptors (Linux 5.2): containers can't start",
+    ),
+    (
+        probe.probe_overlayfs,
+        ("mount", "fsopen"),
+        "no overlayfs: containers can't have layers",
     ),
     (
         probe.probe_mount_setattr,
@@ -89,4 +91,4 @@ def _reason(error: StartFailed) -> str:
     for works, calls, text in _NEEDED:
         if error.call in calls and not works():
             return text
-    return ""
+    return f"this kernel has no {error.call}(2)" if error.number == errno.ENOSYS else ""

@@ -1,0 +1,77 @@
+"""What is said where the host lacks something: one line that names it, Docker's exit code, no rest.
+
+Here a filter makes single system calls disappear, and another user comes along; kernels that lack
+whole features are booted in tests/vm.
+"""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from onggi.linux.syscall_table import TABLES
+from support.box import Box
+from support.command import Words
+from support.repository import SOURCE
+from support.requirements import requires
+
+pytestmark = requires("root", "overlayfs", "busybox", "seccomp")
+
+WITHOUT_CALL = Path(__file__).parents[1] / "support" / "without_call.py"
+
+
+def without(box: Box, call: str, *words: Words) -> subprocess.CompletedProcess[str]:
+    """Run the command where a system call does not exist."""
+    number = TABLES[os.uname().machine][call]
+    first = [sys.executable, "-IS", WITHOUT_CALL, SOURCE.parent, str(number)]
+    command = [*map(str, first), *box.line(*words)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        ("mount_setattr", "no mount_setattr (Linux 5.12): containers can't start"),
+        ("fsopen", "no mount API by descriptors (Linux 5.2): containers can't start"),
+        ("seccomp", "no seccomp filters: system calls of containers can't be limited"),
+        ("clone3", "this kernel has no clone3(2)"),
+        ("close_range", "this kernel has no close_range(2)"),
+    ],
+)
+def test_a_system_call_that_is_missing_is_named(box: Box, call: str, said: str) -> None:
+    done = without(box, call, "run", "--rm", "busybox", "true")
+    assert done.returncode == 125
+    assert done.stderr.startswith(f"onggi: cannot start the container: {said} (")
+    assert done.stderr.count("\n") == 1
+    assert box("ps", "-aq").stdout == ""
+
+
+@pytest.mark.parametrize("call", ["openat2", "memfd_create"])
+def test_what_is_missed_before_the_start_is_named_too(box: Box, call: str) -> None:
+    done = without(box, call, "run", "--rm", "busybox", "true")
+    assert (done.returncode, done.stderr) == (125, f"onggi: this kernel has no {call}(2)\n")
+    assert box("ps", "-aq").stdout == ""
+
+
+def as_nobody(box: Box, *words: Words) -> subprocess.CompletedProcess[str]:
+    """Run the command as a user without rights."""
+    return subprocess.run(
+        box.line(*words),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        user=65534,
+        group=65534,
+        extra_groups=[],
+    )
+
+
+@pytest.mark.parametrize("words", [("run", "--rm", "busybox", "true"), ("ps",), ("images",)])
+def test_who_is_not_root_is_told_so(box: Box, words: tuple[str, ...]) -> None:
+    done = as_nobody(box, *words)
+    assert done.returncode == (125 if words[0] == "run" else 1)
+    assert "root" in done.stderr
+    assert done.stderr.count("\n") == 1
