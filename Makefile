@@ -17,6 +17,10 @@ test: ## every test; root ones too, if you are root (ARGS="-k name" chooses)
 	@scripts/setup --test
 	ONGGI_TEST_ALONE=1 $(PYTEST) $(ARGS)
 
+test-vm: ## the tests on other kernels, and where something is missing, in emulated machines (root)
+	@scripts/setup --test
+	$(PYTEST) tests/vm/test_cgroup2.py tests/vm/every_kernel.py $(ARGS)
+
 check: ## formatting, lint and types only
 	@scripts/setup --test
 	.venv/bin/ruff format --check .
@@ -34,4 +38,4 @@ reference: ## write docs/reference/ anew from the commands' own --help
 clean: ## remove what these targets made in this directory
 	@scripts/clean
 
-.PHONY: help setup quickstart test check bench reference clean
+.PHONY: help setup quickstart test test-vm check bench reference clean

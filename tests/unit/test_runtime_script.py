@@ -70,9 +70,13 @@ def test_the_identifier_is_told_once() -> None:
 
 
 def test_what_it_cannot_do_is_said_at_its_head() -> None:
-    assert "BPF" in rendered(kind="v2").split("\n{")[0]
-    assert "BPF" not in rendered(kind="v1").split("\n{")[0]
     assert "keyring" in rendered().split("\n{")[0]
+
+
+def test_python_is_needed_only_where_a_device_program_is() -> None:
+    assert "has iproute2 and python3." in rendered(kind="v2").split("\n{")[0]
+    assert "python3 -IS -" in rendered(kind="v2")
+    assert "python3" not in rendered(kind="v1")
 
 
 def test_only_words_that_are_used_are_defined() -> None:

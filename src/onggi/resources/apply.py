@@ -39,7 +39,10 @@ def enable(step: Enable) -> None:
     path = f"{step.path}/cgroup.subtree_control"
     try:
         cgroup.write(path, " ".join(f"+{name}" for name in step.controllers))
-    except OSError:
+    except OSError as error:
+        # Threaded controllers alone could be passed on, to children that nobody can join.
+        if error.errno == errno.EBUSY:
+            _explain(step.path, (step.required or step.controllers)[0], error)
         # All or nothing is how the kernel takes one write; what can be had is had one by one.
         for name in step.controllers:
             _enable_one(step, name)

@@ -3,7 +3,8 @@
 The steps say themselves what they are in shell. Around them stands a frame, for a script has
 problems of its own: a shell cannot unshare, so unshare(1) starts further shells; after the pivot
 the host's programs are gone, so the last of them are copied beforehand; and no program of a shell
-loads a seccomp filter, so one is printed into the script, of about a kilobyte.
+loads a seccomp filter, so one is printed into the script, of about a kilobyte, nor a BPF program,
+for which some lines of Python stand there where cgroup v2 needs one.
 
 The script writes down two more, `first` and `inside`, one for each shell that unshare(1) starts.
 In all of them $id is the container's ID and $root its root directory, as the host sees it.
@@ -13,6 +14,7 @@ from __future__ import annotations
 
 import os
 
+from onggi.linux import numbers
 from onggi.runtime import script_text as text
 from onggi.runtime.steps import cgroups, devices, mounts, namespaces, process
 from onggi.runtime.steps.base import quote
@@ -47,6 +49,7 @@ _SUBJECTS: dict[type[Step], str] = {
 }
 # Steps that the frame takes, or that stand elsewhere in it.
 _FRAMED = (namespaces.Unshare, namespaces.JoinNamespace, mounts.PivotRoot)
+_PROGRAM = cgroups.AttachDeviceProgram
 
 
 def render(
@@ -76,13 +79,12 @@ def render(
 
 def _head(plan: Plan, directory: str) -> str:
     missing = [text.NO_KEYRING]
-    if _only(plan.host, cgroups.AttachDeviceProgram):
-        missing.append(text.NO_DEVICE_PROGRAM)
     if plan.terminal:
         missing.append(text.NO_TERMINAL)
     bound = _only(plan.container, mounts.BindRoot)
     return text.HEAD.format(
         program=_one_line(_execute(plan).argv),
+        needs="iproute2 and python3" if _only(plan.host, _PROGRAM) else "iproute2",
         missing="#\n# What differs:\n" + "".join(_comment(f"- {line}", 2) for line in missing),
         identifier=quote(plan.identifier),
         root=quote(bound[0].target) if bound else '"$tmp/root"',
@@ -147,8 +149,17 @@ def _host(plan: Plan) -> str:
         elif said and not reason:
             lines += "\n"
         said = reason
-        lines += _shell(plan, step)
+        lines += _device_program(plan, step) if isinstance(step, _PROGRAM) else _shell(plan, step)
     return lines
+
+
+def _device_program(plan: Plan, step: cgroups.AttachDeviceProgram) -> str:
+    return text.DEVICE_PROGRAM.format(
+        count=len(step.program) // 8,
+        program=_packed(step.program),
+        path=_with_id(plan, quote(step.path)),
+        number=numbers.number("bpf"),
+    )
 
 
 def _reason(step: Step) -> str:

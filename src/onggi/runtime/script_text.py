@@ -12,8 +12,8 @@ HEAD = """\
 #     {program}
 #
 # Run this as root, with sh. It makes the container, waits until its program has ended, ends as
-# that did, and leaves nothing. It needs iproute2 beside what every Debian has, and nothing of
-# Onggi but its files. The order of what it does is the whole secret:
+# that did, and leaves nothing. It needs nothing of Onggi but its files, and beside what every
+# Debian has {needs}. The order of what it does is the whole secret:
 #
 #   1  the host makes control groups and sets their numbers, before there is anything to limit;
 #   2  the host prepares the directories that the container will write to;
@@ -55,10 +55,6 @@ trap 'exit 143' TERM HUP
 NO_KEYRING = (
     "The container keeps the caller's session keyring; Onggi gives it a new one, as keyctl(1) can."
 )
-NO_DEVICE_PROGRAM = (
-    "Nothing restricts which devices it may use: in cgroup v2 that takes a BPF program, which no "
-    "common tool loads. Do not run programs here that you do not trust."
-)
 NO_TERMINAL = "The program uses the caller's terminal; Onggi opens one of the container's own."
 
 CGROUPS = """\
@@ -67,6 +63,34 @@ CGROUPS = """\
 # A directory in these trees is a control group, and its files are its numbers. The host makes it
 # and writes them before any process of the container exists: a limit that is set afterwards has
 # not held from the start, and one that the container could set it could also lift.
+"""
+
+DEVICE_PROGRAM = """\
+
+# In cgroup v2 the kernel asks a program about each access to a device, this one of {count}
+# instructions (bpf(2), BPF_PROG_TYPE_CGROUP_DEVICE). No common tool loads one, so Python makes the
+# two system calls: BPF_PROG_LOAD, and BPF_PROG_ATTACH beside others that may be there.
+base64 -d << 'END' | gzip -d > "$tmp/devices"
+{program}END
+python3 -IS - "$tmp/devices" {path} << 'END'
+import ctypes, os, struct, sys
+
+libc = ctypes.CDLL(None, use_errno=True)
+code, terms = open(sys.argv[1], "rb").read(), b"Apache-2.0"
+place = os.open(sys.argv[2], os.O_RDONLY)
+
+def address(data):
+    return ctypes.cast(data, ctypes.c_void_p).value
+
+def bpf(command, attributes):
+    result = libc.syscall({number}, command, attributes, len(attributes))
+    if result < 0:
+        sys.exit("bpf: " + os.strerror(ctypes.get_errno()))
+    return result
+
+loaded = bpf(5, struct.pack("=IIQQ40x", 15, len(code) // 8, address(code), address(terms)))
+bpf(8, struct.pack("=IIIII", place, loaded, 6, 2, 0))
+END
 """
 
 WRITABLE = """\

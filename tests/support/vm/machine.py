@@ -1,8 +1,8 @@
 """A machine of our own, emulated, that boots some kernel and runs some of these tests as root.
 
-It has this machine's files, read-only, and memory for what is written; no network but loopback;
-cgroup v2 alone, with nothing in it and no controller passed on. No hardware virtualization is
-needed, so everything takes about ten times as long as it does outside.
+It has this machine's files, read-only, and memory for what is written; an empty disk, /dev/vda; no
+network but loopback; cgroup v2 alone, with nothing in it and no controller passed on. It needs no
+hardware virtualization, so everything takes about ten times as long as it does outside.
 """
 
 import os
@@ -17,6 +17,7 @@ from support.vm.initramfs import initramfs
 from support.vm.kernels import Kernel
 
 MEMORY_MIB = 2048
+DISK_BYTES = 16 << 20
 EMULATOR = "qemu-system-x86_64"
 # Whatever this machine promises of itself, the other one promises this.
 MUST_HAVE = "root,busybox,cgroup2"
@@ -44,6 +45,8 @@ def run_tests(
         job = Path(work)
         (job / "job").write_text(_script(selection, must_have))
         (job / "initramfs").write_bytes(initramfs(kernel, without))
+        with (job / "disk").open("wb") as disk:
+            disk.truncate(DISK_BYTES)
         run(kernel, job, boot, seconds)
         _judge(job)
 
@@ -79,7 +82,8 @@ def _hardware(job: Path) -> list[str]:
         options = f"path={path},security_model=none,multidevs=remap" + ",readonly=on" * readonly
         words += ["-fsdev", f"local,id={name},{options}"]
         words += ["-device", f"virtio-9p-pci,fsdev={name},mount_tag={name}"]
-    return words
+    words += ["-drive", f"if=none,id=disk,format=raw,file={job / 'disk'}"]
+    return [*words, "-device", "virtio-blk-pci,drive=disk"]
 
 
 def _software(kernel: Kernel, job: Path, boot: tuple[str, ...]) -> list[str]:

@@ -146,7 +146,7 @@ class AttachDeviceProgram(Step):
         return f"attach the device program ({len(self.program) // 8} instructions) to {self.path}"
 
     def shell(self) -> list[str]:
-        return []  # no program of a shell loads it: the script's head says what is missing
+        return []  # the script's frame has a few lines of Python for this
 
 
 class JoinCgroup(Step):

@@ -1,0 +1,57 @@
+"""Debian's kernels, oldest to newest, and machines that lack something: what `make test-vm` tries.
+
+Not named as tests are, so that `make test` boots only what test_cgroup2.py boots.
+"""
+
+import pytest
+
+from support.requirements import requires
+from support.vm.kernels import fetch, own_suite
+from support.vm.machine import run_tests
+
+pytestmark = [requires("root", "virtual-machines", "busybox"), pytest.mark.time_limit(1900)]
+
+LACKING = "tests/vm/inside/lacking.py::"
+TOO_OLD = "bullseye"  # Linux 5.10
+SUPPORTED = ("bookworm", "trixie")  # Linux 6.1 and 6.12
+# What depends on the kernel most, of the tests that `make test` runs on the machine's own.
+SELECTION = [
+    "tests/vm/inside/only_v2.py",
+    "tests/kernel",
+    "tests/security",
+    "tests/integration/test_run.py",
+    "tests/integration/test_run_process.py",
+    "tests/integration/test_explain.py",
+]
+
+
+@pytest.mark.parametrize("suite", SUPPORTED)
+@pytest.mark.parametrize("selection", SELECTION)
+def test_a_kernel_that_is_supported(suite: str, selection: str) -> None:
+    run_tests(fetch(suite), [selection], seconds=1800)
+
+
+def test_a_kernel_that_is_too_old() -> None:
+    run_tests(fetch(TOO_OLD), [LACKING + "test_mount_setattr"], seconds=120)
+
+
+def test_a_kernel_whose_tmpfs_has_no_other_owners() -> None:
+    run_tests(fetch("bookworm"), [LACKING + "test_idmapped_mounts_of_tmpfs"], seconds=120)
+
+
+def test_no_overlayfs() -> None:
+    lacking = [LACKING + "test_overlayfs"]
+    run_tests(fetch(own_suite()), lacking, seconds=120, without=("overlay",))
+
+
+@pytest.mark.parametrize(
+    ("name", "boot"),
+    [
+        ("test_the_memory_controller", "cgroup_disable=memory"),
+        ("test_the_pids_controller", "cgroup_disable=pids"),
+        ("test_all_cgroups", "job.cgroup=none"),
+        ("test_user_namespaces", "sysctl.user.max_user_namespaces=0"),
+    ],
+)
+def test_a_kernel_that_was_told_to_do_without(name: str, boot: str) -> None:
+    run_tests(fetch(own_suite()), [LACKING + name], seconds=120, boot=(boot,))

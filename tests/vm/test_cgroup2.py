@@ -1,0 +1,17 @@
+"""This release's kernel with cgroup v2 alone, briefly: `make test-vm` tries more, and others."""
+
+import pytest
+
+from support.requirements import requires
+from support.vm.kernels import fetch, own_suite
+from support.vm.machine import run_tests
+
+pytestmark = requires("root", "virtual-machines", "busybox")
+
+SAME = "tests/integration/test_explain.py::test_the_script_makes_the_same_container"
+
+
+@pytest.mark.time_limit(400)
+def test_limits_and_devices_hold() -> None:
+    selection = ["tests/vm/inside/only_v2.py", f"{SAME}[half a processor and 64 MiB]"]
+    run_tests(fetch(own_suite()), selection, seconds=300)
