@@ -4,10 +4,9 @@ import gzip
 import io
 import json
 import os
-import subprocess
 import tarfile
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -26,6 +25,7 @@ from onggi.oci.platform import Platform
 from onggi.oci.reference import Reference
 from onggi.store.store import Store
 from support.images import CREATED, Files, Made, blob_name, docker_archive, layout, link, tar_of
+from support.peers import Peer, run
 from support.requirements import requires
 
 pytestmark = requires("root")
@@ -434,42 +434,6 @@ def test_an_import_that_fails_leaves_nothing(store: Store) -> None:
 
 
 # Other tools
-
-
-def run(*words: str | Path, env: Mapping[str, str] | None = None) -> str:
-    done = subprocess.run(
-        list(map(str, words)),
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-        env={**os.environ, **(env or {})},
-    )
-    assert done.returncode == 0, f"{' '.join(map(str, words))}: {done.stderr}"
-    return done.stdout
-
-
-class Peer:
-    """Podman or buildah on a store of its own."""
-
-    def __init__(self, program: str, directory: Path) -> None:
-        self._words: list[str | Path] = [
-            program,
-            "--root",
-            directory / "peer",
-            "--runroot",
-            directory / "peer-run",
-        ]
-        if program == "podman":
-            self._words += ["--tmpdir", directory / "peer-tmp"]
-        self._words += ["--storage-driver", "vfs"]
-        # Its locks would otherwise stay in /dev/shm for ever.
-        self._configuration = directory / "peer.conf"
-        self._configuration.write_text('[engine]\nlock_type = "file"\n')
-
-    def __call__(self, *words: str | Path) -> str:
-        env = {"CONTAINERS_CONF": str(self._configuration)}
-        return run(*self._words, *words, env=env).strip()
 
 
 def skopeo(*words: str | Path) -> str:

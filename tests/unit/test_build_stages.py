@@ -82,6 +82,14 @@ def test_triggers_come_first_and_may_need_stages() -> None:
     assert first.title == "ONBUILD RUN trigger"
 
 
+def test_a_stage_triggers_what_the_one_below_said_but_no_further() -> None:
+    text = "FROM scratch AS one\nONBUILD RUN told\nFROM one AS two\nRUN own\nFROM two\nRUN last\n"
+    graph = graph_of(text)
+    titles = [[each.title for each in stage.instructions] for stage in graph.stages]
+    assert titles == [["ONBUILD RUN told"], ["ONBUILD RUN told", "RUN own"], ["RUN last"]]
+    assert [each.trigger for each in graph.stages[1].instructions] == [True, False]
+
+
 def test_triggers_of_unneeded_images_are_not_asked_for() -> None:
     def triggers(image: str) -> tuple[str, ...]:
         raise NotFound(image)

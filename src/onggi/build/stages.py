@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from onggi.build.errors import BuildError, DockerfileError, SyntaxProblem
 from onggi.build.expansion import Expander
-from onggi.build.instructions import Arg, From, Instruction, Run, Transfer
+from onggi.build.instructions import Arg, From, Instruction, Onbuild, Run, Transfer
 from onggi.build.lexer import Syntax, parse
 from onggi.build.run_mounts import stages_of_mounts
 from onggi.build.source import Range, Source
@@ -193,6 +193,11 @@ def _find_target(graph: Graph, target: str) -> Stage:
     return stage
 
 
+def _said_onbuild(stage: Stage) -> list[str]:
+    """Return what a stage's own ONBUILD instructions hold for those that stand on it."""
+    return [each.text for each in stage.instructions if isinstance(each, Onbuild)]
+
+
 class _Needs:
     """A walk from the target to all that it needs."""
 
@@ -207,6 +212,7 @@ class _Needs:
         self.seen.add(stage.index)
         if stage.base is not None:
             self.visit(stage.base)
+            stage.instructions[:0] = self._triggers_of(stage, _said_onbuild(stage.base))
         elif stage.image != SCRATCH:
             stage.instructions[:0] = self._triggered(stage)
         for instruction in stage.instructions:
@@ -216,13 +222,20 @@ class _Needs:
         self.graph.needed.append(stage)
 
     def _triggered(self, stage: Stage) -> Iterable[Instruction]:
-        """Read the base image's ONBUILD instructions as if they stood at the FROM line."""
-        head = stage.head
+        """Read the ONBUILD instructions of the image that a stage stands on."""
         try:
             texts = self.triggers(stage.image)
-            return [self._trigger(text, head.range) for text in texts]
         except BuildError as error:
-            raise error.located(self.graph.source, head.range) from error.__cause__
+            raise error.located(self.graph.source, stage.head.range) from error.__cause__
+        return self._triggers_of(stage, texts)
+
+    def _triggers_of(self, stage: Stage, texts: Iterable[str]) -> list[Instruction]:
+        """Read ONBUILD instructions as if they stood at a stage's FROM line."""
+        lines = stage.head.range
+        try:
+            return [self._trigger(text, lines) for text in texts]
+        except BuildError as error:
+            raise error.located(self.graph.source, lines) from error.__cause__
 
     def _trigger(self, text: str, lines: Range) -> Instruction:
         source = Source(f"ONBUILD {text}", text)
