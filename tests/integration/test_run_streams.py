@@ -337,6 +337,100 @@ class TestTerminal:
             assert terminal.wait() == 6
             assert terminal.is_restored()
 
+    @pytest.mark.parametrize("command", ["run", "exec"])
+    def test_keys_stop_a_job_and_bring_it_back(self, box: Box, command: str) -> None:
+        words = ["--rm", "-it", "busybox"] if command == "run" else ["-it", box.up()]
+        with Terminal(box.line(command, *words, "sh", "-i")) as terminal:
+            terminal.enter("sleep 500\n")
+            terminal.expect("sleep 500")
+            until(lambda: _is_in_the_foreground("sleep", "500"))
+            terminal.enter("\x1a")
+            terminal.expect("Stopped")
+            terminal.enter("jobs -l; fg\n")
+            terminal.expect("Stopped")
+            until(lambda: _is_in_the_foreground("sleep", "500"))
+            terminal.enter("\x03")
+            terminal.enter("exit $((40 + 2))\n")
+            assert terminal.wait() == 42
+            assert terminal.is_restored()
+
+    @pytest.mark.parametrize("command", ["run", "exec"])
+    def test_that_hangs_up_ends_the_program(self, box: Box, command: str) -> None:
+        name = box.up()
+        words = ["--rm", "--name", "pot", "-it", "busybox"] if command == "run" else ["-it", name]
+        script = "trap 'touch /v/hung-up; exit' HUP; echo ready; while :; do sleep 0.05; done"
+        if command == "exec":
+            script = script.replace("/v/", "/tmp/")
+            with Terminal(box.line(command, *words, "sh", "-c", script)) as terminal:
+                terminal.expect("ready")
+                terminal.hang_up()
+                until(
+                    lambda: box.attempt("exec", name, "test", "-e", "/tmp/hung-up").returncode == 0
+                )
+                terminal.wait()
+            assert "sleep 0.05" not in box.inside(name, "ps")
+            return
+        with Terminal(box.line(command, "-v", "told:/v", *words, "sh", "-c", script)) as terminal:
+            terminal.expect("ready")
+            terminal.hang_up()
+            terminal.wait()
+        until(lambda: box("ps", "-a", "--filter", "name=pot", "-q").stdout == "")
+        assert box.sh("ls /v", "-v", "told:/v") == "hung-up"
+
+    @pytest.mark.parametrize("command", ["run", "exec"])
+    def test_command_that_was_stopped_goes_on(self, box: Box, command: str) -> None:
+        words = ["--rm", "-it", "busybox"] if command == "run" else ["-it", box.up()]
+        with Terminal(box.line(command, *words, "sh", "-c", "echo ready; cat")) as terminal:
+            terminal.expect("ready\r\n")
+            os.kill(terminal.pid, signal.SIGSTOP)
+            terminal.enter("after\n")
+            os.kill(terminal.pid, signal.SIGCONT)
+            terminal.expect("after\r\nafter\r\n")
+            terminal.enter("\x04")
+            assert terminal.wait() == 0
+            assert terminal.is_restored()
+
+    @pytest.mark.parametrize("command", ["run", "exec"])
+    def test_size_that_changed_while_the_command_was_stopped(self, box: Box, command: str) -> None:
+        words = ["--rm", "-it", "busybox"] if command == "run" else ["-it", box.up()]
+        wait = "while [ \"$(stty size 2>&1)\" != '{}' ]; do sleep 0.05; done; echo {};"
+        script = wait.format("20 80", "begun") + wait.format("44 120", "seen")
+        with Terminal(box.line(command, *words, "sh", "-c", script), rows=20) as terminal:
+            terminal.expect("begun")
+            os.kill(terminal.pid, signal.SIGSTOP)
+            terminal.resize(44, 120)
+            os.kill(terminal.pid, signal.SIGCONT)
+            terminal.expect("seen")
+            assert terminal.wait() == 0
+
+    def test_size_reaches_a_program_that_does_not_read(self, box: Box) -> None:
+        script = (
+            "stty raw -echo; echo ready; while [ ! -e /tmp/go ]; do sleep 0.05; done; stty size"
+        )
+        with Terminal(
+            box.line("run", "--name", "pot", "-it", "busybox", "sh", "-c", script)
+        ) as terminal:
+            terminal.expect("ready")
+            terminal.enter("x" * 50_000)  # more than its terminal holds
+            terminal.resize(44, 120)
+            until(lambda: box.inside("pot", "stty size </proc/1/fd/0") == "44 120")
+            box.inside("pot", "touch /tmp/go")
+            terminal.expect("44 120")
+            assert terminal.wait() == 0
+            box("rm", "pot")
+
+
+def _is_in_the_foreground(*words: str) -> bool:
+    """Tell whether a process with this command line is in its terminal's foreground, and runs."""
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            if path.read_bytes() == "\0".join([*words, ""]).encode():
+                fields = (path.parent / "stat").read_text().rpartition(")")[2].split()
+                return fields[0] == "S" and fields[2] == fields[5]
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+    return False
+
 
 class TestSignals:
     TRAPS = (

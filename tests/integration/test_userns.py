@@ -236,6 +236,13 @@ class TestMounts:
         assert "Read-only" in sh(jar, "touch /v/f", "-v", "frozen:/v:ro")
         jar("volume", "rm", "frozen")
 
+    def test_one_directory_at_two_places(self, jar: Onggi, tmp_path: Path) -> None:
+        tmp_path.chmod(0o777)
+        words = ("-v", f"{tmp_path}:/one:ro", "-v", f"{tmp_path}:/two")
+        said = sh(jar, "echo here >/two/f; cat /one/f; touch /one/f", *words)
+        assert said.startswith("here\n")
+        assert "Read-only file system" in said
+
     def test_a_directory_of_the_host_keeps_its_owners(self, jar: Onggi, tmp_path: Path) -> None:
         # As with Docker's userns-remap and Podman: whose it is decides, and nobody inside is that.
         place = tmp_path / "bound"

@@ -45,6 +45,9 @@ class Terminal:
         return (found + wanted).decode(errors="replace")
 
     def _read(self, seconds: float) -> bool:
+        if self.master < 0:
+            time.sleep(seconds)
+            return False
         if not select.select([self.master], [], [], seconds)[0]:
             return False
         self.shown += os.read(self.master, 65536)
@@ -54,6 +57,12 @@ class Terminal:
         """Change the terminal's size, as a window does; the kernel sends SIGWINCH."""
         size = struct.pack("HHHH", rows, columns, 0, 0)
         fcntl.ioctl(self.master, termios.TIOCSWINSZ, size)
+
+    def hang_up(self) -> None:
+        """Take the terminal away, as a window that is closed does; nothing more is shown."""
+        os.close(self._slave)
+        os.close(self.master)
+        self.master = self._slave = -1
 
     def is_restored(self) -> bool:
         """Tell whether the terminal's settings are those of the beginning."""
@@ -84,5 +93,5 @@ class Terminal:
         if self._status is None:
             os.kill(self.pid, 9)
             os.waitpid(self.pid, 0)
-        os.close(self.master)
-        os.close(self._slave)
+        if self.master >= 0:
+            self.hang_up()

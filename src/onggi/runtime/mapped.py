@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     from onggi.runtime.plan.container import Plan, UserMap
 
-ROOT = ""  # the name of the root's tree among the trees
+ROOT = ""  # the name of the root's tree among the trees, which go by where they will be
 _CLONE = mount.OPEN_TREE_CLONE | mount.OPEN_TREE_CLOEXEC
 
 
@@ -102,7 +102,7 @@ def _send_trees(plan: Plan, user_map: UserMap, pid: int, ours: int) -> None:
                     tree = step.open_tree(userns_fd)
                 except OSError as error:
                     raise failure.from_error("host", step, error) from error
-                _hand_over(ours, step.source, tree)
+                _hand_over(ours, step.target, tree)  # one source may have several
     finally:
         os.close(userns_fd)
     channel.send(ours, b"mapped")

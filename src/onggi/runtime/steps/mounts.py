@@ -187,7 +187,7 @@ class BindMount(Step):
         self.options = options
 
     def apply(self, context: Context) -> None:
-        tree = context.trees.get(self.source, -1)
+        tree = context.trees.pop(self.target, -1)
         if tree < 0:
             tree = self.open_tree()
         try:
