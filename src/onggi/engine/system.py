@@ -8,17 +8,21 @@ from onggi.engine import host_facts, ids
 from onggi.errors import Conflict, InvalidInput
 from onggi.linux import cgroup
 from onggi.resources import layout
+from onggi.store.atomic import is_unused_name
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
     from onggi.engine.engine import Engine
+    from onggi.store.store import Store
 
-_PLACES = (
-    *("blobs", "cache", "containers", "empty", "explained", "index.json", "l", "layers", "locks"),
-    *("names", "oci-layout", "places", "repairs", "run", "tmp", "volumes", "schema"),
+# What a store keeps; the index first, which says what images there are.
+_CONTENTS = (
+    *("index.json", "blobs", "cache", "containers", "empty", "explained", "l", "layers", "names"),
+    *("oci-layout", "places", "repairs", "volumes"),
 )
+_PLACES = (*_CONTENTS, "locks", "run", "tmp", "schema")
 
 _ID_DIGITS = 64
 
@@ -63,26 +67,44 @@ class System:
         Raises: InvalidInput: the directory holds what no store would; it is left as it was.
         """
         store = self._engine.store
-        _require_store(store.root)
+        leftovers = _require_store(store.root)
         for container in self._engine.containers.list(all=True):
             container.remove(force=True, volumes=True)
         ids.forget(store)
+        _take_away(store)
         self._engine.close()
         _remove_runs(store.run)
         _remove_parents()
         from onggi.store.trees import remove
 
-        for name in _PLACES:  # the schema last: until then it is a store, and can be reset again
+        # The schema last: until then it is a store, and can be reset again.
+        for name in (*leftovers, *_PLACES):
             remove(f"{store.root}/{name}")
         _rmdir(store.root)
 
 
-def _require_store(root: str) -> None:
-    strange = sorted(set(os.listdir(root)) - set(_PLACES))
+def _require_store(root: str) -> list[str]:
+    """Refuse to remove what is not ours; return what is, beside the store's places."""
+    others = sorted(set(os.listdir(root)) - set(_PLACES))
+    strange = [name for name in others if not is_unused_name(name)]
     if strange:
         raise InvalidInput(
             f"{root} holds {strange[0]!r}, which is not Onggi's", hint="nothing was removed"
         )
+    return others
+
+
+def _take_away(store: Store) -> None:
+    """Take everything from its place, so that nothing is ever found there half removed.
+
+    Whoever opens the store after a reset was cut short makes the places anew, and sweeps these.
+    """
+    doomed = store.workshop.new_directory()
+    for name in _CONTENTS:
+        try:
+            os.rename(f"{store.root}/{name}", f"{doomed}/{name}")
+        except FileNotFoundError:
+            continue  # made when it is needed
 
 
 def _remove_runs(run: str) -> None:

@@ -117,19 +117,21 @@ class Store:
 
 
 def _require_layout(root: str) -> None:
-    """Check the layout's number; make the layout where there is none."""
+    """Check the layout's number; make the layout where there is none, or not all of it."""
     try:
         schema = read_file(f"{root}/schema")
     except FileNotFoundError:
+        os.makedirs(root, 0o700, exist_ok=True)
+        _require_no_others(root)
         _make_layout(root)
         return
     if schema != _SCHEMA:
         raise _unknown_schema(root, schema)
+    if not all(os.path.exists(f"{root}/{name}") for name in (*_DIRECTORIES, "index.json")):
+        _make_layout(root)  # a reset was cut short
 
 
 def _make_layout(root: str) -> None:
-    os.makedirs(root, 0o700, exist_ok=True)
-    _require_no_others(root)
     for name in _DIRECTORIES:
         os.makedirs(f"{root}/{name}", 0o700, exist_ok=True)
     with Lock(f"{root}/locks/index"):
