@@ -85,6 +85,14 @@ def test_it_ends_as_its_program_does(
     assert words in done.stderr
 
 
+def test_a_new_volume_gets_what_the_image_has(scripts: Scripts) -> None:
+    volumes = ("-v", "fresh:/etc", "-v", "bare:/usr/bin:nocopy")
+    look = ("busybox", "sh", "-c", "grep -c root: /etc/passwd; ls -A /usr/bin | wc -l")
+    done = scripts.run(scripts.text(*volumes, *look))
+    assert done.stdout == "1\n0\n", done.stderr
+    assert scripts.store("volume", "ls", "-q").stdout == ""
+
+
 def test_the_program_reads_what_the_script_is_given(scripts: Scripts) -> None:
     text = scripts.text("-i", "busybox", "cat")
     assert scripts.run(text, input="first\nsecond\n").stdout == "first\nsecond\n"

@@ -57,7 +57,8 @@ def describe(
     """Return the record that `create` would write, and its root's mounts; make nothing.
 
     What a script must make by itself lies below `record["directory"]`: upper, work and `files`;
-    and in `directories` are those that it is to show and that are not there.
+    in `directories` are those that it is to show and that are not there, and in `volumes` those
+    that it fills with what the image has at their place.
     """
     image = get_image(store, options.image)
     identifier = os.urandom(32).hex()
@@ -69,6 +70,11 @@ def describe(
         )
     record.update(id=identifier, directory=directory, files=_contents(options, identifier))
     sources = [mount["Source"] for mount in record["mounts"]]
+    record["volumes"] = [
+        mount["Source"]
+        for mount in record["mounts"]
+        if mount["Type"] == "volume" and "nocopy" not in mount["Mode"].split(",")
+    ]
     record["directories"] = [source for source in sources if not os.path.exists(source)]
     durable = not options.remove
     return record, store.snapshots.planned_mounts(

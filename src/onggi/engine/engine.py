@@ -172,6 +172,7 @@ class Engine:
             directory=record.get("directory", ""),
             files=record.get("files", {}),
             directories=record.get("directories", ()),
+            volumes=record.get("volumes", ()),
         )
 
     def recover(self) -> None:

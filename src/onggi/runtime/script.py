@@ -58,19 +58,21 @@ def render(
     directory: str = "",
     files: Mapping[str, str] | None = None,
     directories: Iterable[str] = (),
+    volumes: Iterable[str] = (),
 ) -> str:
     """Return the script of `plan`.
 
     Args: directory: where the script makes the container's upper and work directories and
         `files` (name -> text), to remove them at its end; "" if all of that exists already.
-        directories: others that it makes, and leaves unless they lie in `directory`.
+        directories: others that it makes, and leaves unless they lie in `directory`. volumes:
+        those of the bound directories that get what the image has there, if they are empty.
     """
     sections = [
         _head(plan, directory),
         text.CGROUPS + _host(plan),
         _writable(directory, files or {}, directories),
         text.FIRST + _file("first", _first(plan)),
-        text.INSIDE + _file("inside", _inside(plan)),
+        text.INSIDE + _file("inside", _inside(plan, tuple(volumes))),
         text.TOOLS + _helpers(plan),
         _go(plan),
     ]
@@ -202,9 +204,9 @@ def _first(plan: Plan) -> str:
     return f'set -eu\n{joined}exec {words} --propagation unchanged \\\n    sh "$tmp/inside"\n'
 
 
-def _inside(plan: Plan) -> str:
+def _inside(plan: Plan, volumes: tuple[str, ...]) -> str:
     """Return the script that goes on in the new namespaces and becomes the program."""
-    steps = "".join(_subjects(plan))
+    steps = "".join(_subjects(plan, volumes))
     late = "".join(
         _shell(plan, step) for step in (*plan.bounds, *_only(plan.program, process.SetUmask))
     )
@@ -219,7 +221,7 @@ def _inside(plan: Plan) -> str:
     return "\n".join(parts)
 
 
-def _subjects(plan: Plan) -> Iterable[str]:
+def _subjects(plan: Plan, volumes: tuple[str, ...]) -> Iterable[str]:
     """Yield the steps of the container, each subject under a comment of its own."""
     said: list[str] = []
     subject = ""
@@ -227,6 +229,9 @@ def _subjects(plan: Plan) -> Iterable[str]:
         lines = "" if isinstance(step, _FRAMED) else _shell(plan, step)
         if not lines:
             continue
+        if isinstance(step, mounts.BindMount) and step.source in volumes:
+            fill = f"fill {quote(step.source)} {quote(step.target)}"
+            lines = f"{_with_id(plan, fill)}\n{lines}"
         new = _SUBJECTS.get(type(step), subject)
         if new != subject:
             yield ("\n" if subject else "") + ("" if new in said else new)

@@ -164,6 +164,11 @@ device() { directory "${1%/*}"; at=$at/${1##*/}; shift; mknod -m "$1" "$at" "$2"
     "link": """\
 link() { directory "${1%/*}"; at=$at/${1##*/}; [ -e "$at" ] || [ -L "$at" ] || ln -s "$2" "$at"; }
 """,
+    "fill": """\
+
+# An empty volume gets what the image has at its place, before it is mounted there.
+fill() { inside "$2"; [ ! -d "$at" ] || [ -n "$(ls -A "$1")" ] || cp -a "$at/." "$1"; }
+""",
     "flags": """\
 
 # Give a mount more flags. A remount sets all of them anew, so those that it has are said again.
