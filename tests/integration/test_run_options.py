@@ -270,6 +270,19 @@ def test_refusals_say_why_in_one_line_and_leave_nothing(
     assert os.listdir(jar.root / "containers") == before
 
 
+def test_a_refused_container_leaves_no_volume_and_no_directory(jar: Onggi, tmp_path: Path) -> None:
+    wanted = ("-v", "/unnamed", "-v", "named:/n", "-v", f"{tmp_path}/new:/d")
+    for options in (["-w", "here"], ["-u", "ghost"], ["--security-opt", "x"], ["-m", "1"]):
+        assert jar.attempt("run", *wanted, *options, "busybox", "true").returncode == 125
+    assert jar("volume", "ls", "-q").stdout == ""
+    assert os.listdir(tmp_path) == []
+    jar("run", "-d", "--name", "taken", "busybox", "true")
+    done = jar.attempt("run", "--name", "taken", "-v", "/unnamed", "busybox", "true")
+    assert (done.returncode, "already in use" in done.stderr) == (125, True)
+    jar("rm", "-f", "taken")
+    assert jar("volume", "ls", "-q").stdout == ""
+
+
 def test_refusals_that_end_with_1(jar: Onggi) -> None:
     done = jar.attempt("run", "-d", "-a", "stdout", "busybox", "true")
     assert (done.returncode, "cannot specify both" in done.stderr) == (1, True)

@@ -29,7 +29,9 @@ def options(**given: Any) -> ContainerOptions:
 
 
 def resolved(store: Store, image: tuple[str, ...] = (), **given: Any) -> list[VolumeMount]:
-    return resolve(options(**given), image, store, CONTAINER)
+    mounts = resolve(options(**given), image, store)
+    volumes.make(mounts, [], store, CONTAINER)
+    return mounts
 
 
 def told(mount: VolumeMount) -> tuple[str, str, str, str, tuple[str, ...]]:
@@ -165,7 +167,7 @@ class TestResolving:
 
     def test_to_explain_makes_nothing(self, store: Store, tmp_path: Path) -> None:
         asked = options(volumes=[f"{tmp_path}/new:/data", "kept:/kept", "/unnamed"])
-        mounts = resolve(asked, ("/image",), store, CONTAINER, instead="/else")
+        mounts = resolve(asked, ("/image",), store, instead="/else")
         assert not (tmp_path / "new").exists()
         assert list(store.volumes.list()) == []
         assert {mount.target: mount.source.rpartition("/")[0] for mount in mounts} == {

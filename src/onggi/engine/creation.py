@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from onggi.engine.ids import Choice
     from onggi.engine.options import ContainerOptions
+    from onggi.engine.volumes import VolumeMount
     from onggi.image.images import Image
     from onggi.oci.mount import Mount
     from onggi.resources.host import Host
@@ -40,12 +41,14 @@ def create(store: Store, options: ContainerOptions, host: Host) -> tuple[str, in
     image = get_image(store, options.image)
     identifier = os.urandom(32).hex()
     lock_fd = rundir.lock(run_directory(store, identifier))
+    mounts: list[VolumeMount] = []
     try:
         with _ids(store, options) as first_ids:
-            record = _prepare(store, options, image, identifier, host, first_ids)
+            record, mounts = _prepare(store, options, image, identifier, host, first_ids)
             _record(store, options, identifier, record)
     except BaseException:
         _discard(store, identifier)
+        volumes.discard(mounts, store)
         release(store, identifier, lock_fd)
         raise
     return identifier, lock_fd
@@ -65,16 +68,12 @@ def describe(
     directory = f"{store.root}/explained/{identifier}"
     trees = store.snapshots.lower_stack(image.diff_ids)
     with _ids(store, options) as first_ids:
-        record = _compose(
-            store, options, image, identifier, directory, trees, host, first_ids, make=False
+        record, mounts = _compose(
+            store, options, image, identifier, directory, trees, host, first_ids, explained=True
         )
     record.update(id=identifier, directory=directory, files=_contents(options, identifier))
-    sources = [mount["Source"] for mount in record["mounts"]]
-    record["volumes"] = [
-        mount["Source"]
-        for mount in record["mounts"]
-        if mount["Type"] == "volume" and "nocopy" not in mount["Mode"].split(",")
-    ]
+    record["volumes"] = [mount.source for mount in mounts if mount.is_filled]
+    sources = [mount.source for mount in mounts]
     record["directories"] = [source for source in sources if not os.path.exists(source)]
     durable = not options.remove
     return record, store.snapshots.planned_mounts(
@@ -159,7 +158,7 @@ def _prepare(
     identifier: str,
     host: Host,
     first_ids: tuple[int, int],
-) -> dict[str, Any]:
+) -> tuple[dict[str, Any], list[VolumeMount]]:
     store.snapshots.prepare(identifier, image.diff_ids, durable=not options.remove)
     directory = store.containers.path(identifier)
     for name, text in _contents(options, identifier).items():
@@ -167,7 +166,9 @@ def _prepare(
             os.fchmod(file.fileno(), 0o644)  # whatever the caller's umask is
             file.write(text)
     trees = store.snapshots.stack(identifier)
-    return _compose(store, options, image, identifier, directory, trees, host, first_ids, make=True)
+    record, mounts = _compose(store, options, image, identifier, directory, trees, host, first_ids)
+    volumes.make(mounts, trees, store, identifier)  # last, when nothing is left to be refused
+    return record, mounts
 
 
 def _compose(
@@ -180,14 +181,12 @@ def _compose(
     host: Host,
     first_ids: tuple[int, int],
     *,
-    make: bool,
-) -> dict[str, Any]:
+    explained: bool = False,
+) -> tuple[dict[str, Any], list[VolumeMount]]:
     request = limits.request(options.limits)
     granted, resources, warnings = limits.fitted(request, host)
-    instead = "" if make else f"{directory}/volumes"
-    mounts = volumes.resolve(options, image.config.volumes, store, identifier, instead=instead)
-    if make:
-        volumes.fill(mounts, trees, store)
+    instead = f"{directory}/volumes" if explained else ""
+    mounts = volumes.resolve(options, image.config.volumes, store, instead=instead)
     parts = spec.Parts(
         identifier=identifier,
         hostname=_hostname(options, identifier),
@@ -199,7 +198,7 @@ def _compose(
         resources=resources,
         first_ids=first_ids,
     )
-    return {
+    record = {
         "image": options.image,
         "image_id": str(image.id),
         "manifest": str(image.manifest.digest),  # named here, it and its layers stay
@@ -213,6 +212,7 @@ def _compose(
         "warnings": warnings,
         "config": spec.build(options, parts, root=root_directory(store)),
     }
+    return record, mounts
 
 
 def _contents(options: ContainerOptions, identifier: str) -> dict[str, str]:

@@ -36,9 +36,10 @@ class VolumeMount:
 
     `recursive` tells of what is mounted below a directory of the host, in Docker's words: it is
     shown too (enabled), shown and never read-only (writable), or not shown (disabled).
+    `is_anonymous`: it is a volume, and nobody gave it its name.
     """
 
-    __slots__ = ("kind", "name", "options", "recursive", "source", "target")
+    __slots__ = ("is_anonymous", "kind", "name", "options", "recursive", "source", "target")
 
     def __init__(
         self,
@@ -49,7 +50,9 @@ class VolumeMount:
         name: str = "",
         options: tuple[str, ...] = (),
         recursive: str = "enabled",
+        is_anonymous: bool = False,
     ) -> None:
+        self.is_anonymous = is_anonymous
         self.recursive = recursive
         self.kind = kind
         self.source = source
@@ -80,9 +83,9 @@ class VolumeMount:
         }
 
     @property
-    def copies(self) -> bool:
-        """Whether an empty volume gets what the image has at its place."""
-        return "nocopy" not in self.options
+    def is_filled(self) -> bool:
+        """Whether it is a volume that gets, while it is empty, what the image has at its place."""
+        return self.kind == "volume" and "nocopy" not in self.options
 
     def to_json(self) -> dict[str, Any]:
         """Return the mount as `inspect` shows it (Docker Engine API, MountPoint)."""
@@ -235,20 +238,11 @@ def anonymous() -> str:
 
 
 def resolve(
-    options: ContainerOptions,
-    image_volumes: tuple[str, ...],
-    store: Store,
-    container: str,
-    *,
-    instead: str = "",
+    options: ContainerOptions, image_volumes: tuple[str, ...], store: Store, *, instead: str = ""
 ) -> list[VolumeMount]:
-    """Return every bind and volume of a container, deepest last.
+    """Return every bind and volume of a container, deepest last; `make` makes what is missing.
 
-    What does not exist is made, as a container that is to be started needs it.
-
-    Args: container: its ID, which volumes without a name remember until it has a record.
-        instead: make nothing, and say of volumes that do not exist that they lie in there.
-
+    Args: instead: where volumes would lie that do not exist; in the store, if not given.
     Raises: InvalidInput: a word that makes no sense, or one target named twice.
     """
     asked = [parse(text) for text in options.volumes]
@@ -264,7 +258,7 @@ def resolve(
         if path not in targets
     ]
     asked.sort(key=lambda one: one.target)
-    return [_found(mount, store, container, instead) for mount in asked]
+    return [_found(mount, store, instead) for mount in asked]
 
 
 def _declared(image_volumes: tuple[str, ...]) -> Iterator[str]:
@@ -338,18 +332,13 @@ def _from_words(words: dict[str, Any]) -> VolumeMount:
     )
 
 
-def _found(mount: VolumeMount, store: Store, container: str, instead: str) -> VolumeMount:
-    """Say where what the mount shows lies, made as Docker does for `-v`."""
+def _found(mount: VolumeMount, store: Store, instead: str) -> VolumeMount:
+    """Say where what the mount shows lies, or will."""
     if mount.kind == "bind":
-        if not instead and not os.path.exists(mount.source):
-            os.makedirs(mount.source, exist_ok=True)
         return mount
     name = require_name(mount.name or anonymous(), "volume name")
     source = store.volumes.data_path(name)
-    if not instead:
-        record = {"created": _now(), "labels": {}, "anonymous": not mount.name}
-        store.volumes.create(name, record if mount.name else {**record, "container": container})
-    elif not os.path.exists(source):
+    if instead and not os.path.exists(source):
         source = f"{instead}/{name}"
     return VolumeMount(
         kind="volume",
@@ -357,7 +346,39 @@ def _found(mount: VolumeMount, store: Store, container: str, instead: str) -> Vo
         target=mount.target,
         name=name,
         options=mount.options,
+        is_anonymous=not mount.name,
     )
+
+
+def make(mounts: list[VolumeMount], trees: list[str], store: Store, container: str) -> None:
+    """Make the volumes and directories that do not exist, as Docker does for `-v`, and fill them.
+
+    Volumes that nobody named are gone again if this raises.
+
+    Args: container: its ID, which volumes without a name remember until it has a record.
+    """
+    try:
+        for mount in mounts:
+            if mount.kind == "volume":
+                record = {"created": _now(), "labels": {}, "anonymous": mount.is_anonymous}
+                known = {**record, "container": container} if mount.is_anonymous else record
+                store.volumes.create(mount.name, known)
+            elif not os.path.exists(mount.source):
+                os.makedirs(mount.source, exist_ok=True)
+        fill(mounts, trees, store)
+    except BaseException:
+        discard(mounts, store)
+        raise
+
+
+def discard(mounts: list[VolumeMount], store: Store) -> None:
+    """Remove what nobody has named of the volumes of a container that was not made."""
+    for mount in mounts:
+        if mount.is_anonymous:
+            try:
+                store.volumes.remove(mount.name)
+            except NotFound:
+                continue  # it was not reached
 
 
 def fill(mounts: list[VolumeMount], trees: list[str], store: Store) -> None:
@@ -365,7 +386,7 @@ def fill(mounts: list[VolumeMount], trees: list[str], store: Store) -> None:
 
     Source: docs.docker.com/engine/storage/volumes, "Populate a volume using a container".
     """
-    wanted = [mount for mount in mounts if mount.kind == "volume" and mount.copies]
+    wanted = [mount for mount in mounts if mount.is_filled]
     if not wanted:
         return
     from onggi.store import lookup
