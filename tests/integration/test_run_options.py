@@ -36,6 +36,7 @@ def sh(jar: Onggi, options: list[str], script: str) -> str:
 SEEN: list[tuple[list[str], str, str]] = [
     (["--net", "host"], "readlink /proc/self/ns/net", os.readlink("/proc/self/ns/net") + "\n"),
     (["--net", "none"], "ls /sys/class/net", "lo\n"),
+    (["--security-opt", "label:disable", "--security-opt=apparmor=unconfined"], "echo $$", "1\n"),
     (["--restart", "no", "--pull=never", "-q", "--no-healthcheck"], "echo fine", "fine\n"),
     (["--ipc", "private", "--pid", "", "--log-driver", "local"], "echo $$", "1\n"),
     (["--cpuset-mems", "0"], "grep Mems_allowed_list /proc/self/status | cut -f2", "0\n"),
@@ -234,6 +235,48 @@ def test_propagation(jar: Onggi, tmp_path: Path, kind: str, tag: str) -> None:
         assert [field.startswith(tag) for field in optional] == [True] * bool(tag)
 
 
+MKDIR_REFUSED = """{"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [
+    {"names": ["mkdir", "mkdirat"], "action": "SCMP_ACT_ERRNO", "errnoRet": 13}
+]}"""
+
+
+def test_a_seccomp_profile_of_ones_own(jar: Onggi, tmp_path: Path) -> None:
+    profile = tmp_path / "profile.json"
+    profile.write_text(MKDIR_REFUSED)
+    option = ["--security-opt", f"seccomp={profile}"]
+    script = "mkdir /x 2>/dev/null || echo refused; touch /y && echo allowed"
+    assert sh(jar, option, script) == "refused\nallowed\n"
+    jar("run", "-d", "--name", "judged", *option, "busybox", "sleep", "60")
+    profile.unlink()  # the container keeps what it said
+    assert "Permission denied" in jar.attempt("exec", "judged", "mkdir", "/x").stderr
+    jar("rm", "-f", "judged")
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("{", "is not JSON"),
+        ("{}", "has no defaultAction"),
+        ('{"defaultAction": "SCMP_ACT_FLY"}', "unknown seccomp action 'SCMP_ACT_FLY'"),
+        ('{"defaultAction": "SCMP_ACT_ALLOW", "syscalls": 5}', "has an unexpected form"),
+        (MKDIR_REFUSED.replace("ACT_ERRNO", "ACT_NOTIFY"), "nobody could be asked"),
+    ],
+)
+def test_profiles_that_make_no_sense(jar: Onggi, tmp_path: Path, text: str, why: str) -> None:
+    (tmp_path / "profile.json").write_text(text)
+    before = os.listdir(jar.root / "containers")
+    option = f"seccomp={tmp_path}/profile.json"
+    done = jar.attempt("run", "--security-opt", option, "busybox", "true")
+    assert (done.returncode, why in done.stderr) == (125, True)
+    assert os.listdir(jar.root / "containers") == before
+
+
+def test_system_paths_unconfined(jar: Onggi) -> None:
+    script = "grep -c ' /proc/' /proc/mounts || true"
+    assert sh(jar, ["--security-opt", "systempaths=unconfined"], script) == "0\n"
+    assert int(sh(jar, [], script)) > 4
+
+
 REFUSED: list[tuple[list[str], str]] = [
     (["-p", "8080:80"], "-p, --publish is not available: containers have no network"),
     (["-P"], "-P, --publish-all is not available: containers have no network"),
@@ -252,6 +295,8 @@ REFUSED: list[tuple[list[str], str]] = [
     (["--mount", "type=volume,dst=/x,bind-propagation=shared"], "goes with type=bind"),
     (["-v", "/tmp:/x:nocopy"], "invalid mode: nocopy (it goes with volumes)"),
     (["--device", "/etc"], "not a device node: /etc"),
+    (["--security-opt", "seccomp=/no/such"], "cannot read seccomp profile /no/such: no such"),
+    (["--security-opt", "apparmor=mine"], "invalid --security-opt 'apparmor=mine' (no-new"),
     (["-a", "stdlog"], "valid streams are stdin, stdout and stderr"),
     (["--blkio-weight-device", "/dev/vda:5"], "the weight from 10 to 1000"),
     (["--memory-swappiness", "101"], "valid memory swappiness range is 0-100"),

@@ -255,8 +255,9 @@ class TestSecurityOptions:
             "no-new-privileges=yes",
             "no-new-privileges=unconfined",
             "no_new_privileges",
-            "apparmor=unconfined",
-            "label:disable",
+            "apparmor=mine",
+            "label:type:container_t",
+            "systempaths=confined",
         ],
     )
     def test_refused(self, word: str) -> None:

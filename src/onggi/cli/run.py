@@ -59,7 +59,13 @@ ISOLATION = Section(
     Text("userns", "", "MODE", '"host": root is root; "auto": its users are nobody on the host'),
     Texts("cap-add", "", "CAPABILITY", "Let it keep a capability, or ALL"),
     Texts("cap-drop", "", "CAPABILITY", "Take a capability away, or ALL"),
-    Texts("security-opt", "", "OPTION", "no-new-privileges or seccomp=unconfined"),
+    Texts(
+        "security-opt",
+        "",
+        "OPTION",
+        "no-new-privileges[=false], seccomp=unconfined, seccomp=PROFILE.json or "
+        "systempaths=unconfined",
+    ),
     Switch("privileged", "", "All capabilities and devices, no filter: as good as the host's root"),
 )
 RESOURCES = Section(
@@ -215,7 +221,7 @@ def container_options(given: Given) -> ContainerOptions:
         privileged=given.on("privileged"),
         cap_add=given.texts("cap-add"),
         cap_drop=given.texts("cap-drop"),
-        security_opt=given.texts("security-opt"),
+        security_opt=_security(given.texts("security-opt")),
         userns=given.text("userns") or "host",
         labels=pairs.labels(given.texts("label")),
         stop_signal=given.text("stop-signal") or "",
@@ -225,6 +231,14 @@ def container_options(given: Given) -> ContainerOptions:
         limits=_limits(given),
         cgroup_parent=given.text("cgroup-parent") or "",
     )
+
+
+def _security(raws: list[str]) -> list[str]:
+    if not raws:
+        return []
+    from onggi.cli.security import security_options
+
+    return security_options(raws)
 
 
 def _limits(given: Given) -> dict[str, object]:

@@ -212,7 +212,17 @@ def _compose(
         "warnings": warnings,
         "config": spec.build(options, parts, root=root_directory(store)),
     }
+    _require_filter(store, record)
     return record, mounts
+
+
+def _require_filter(store: Store, record: dict[str, Any]) -> None:
+    """Compile a seccomp profile of the container's own now, as it may make no sense."""
+    if record["seccomp"] not in ("default", "unconfined"):
+        from onggi.runtime.seccomp import own
+
+        held = record["config"]["process"]["capabilities"]["bounding"]
+        own.filter_file(record["seccomp"], held, f"{store.root}/cache/seccomp")
 
 
 def _contents(options: ContainerOptions, identifier: str) -> dict[str, str]:

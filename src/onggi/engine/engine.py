@@ -133,12 +133,18 @@ class Engine:
 
     def filter_file(self, record: dict[str, Any]) -> tuple[str, int]:
         """Return the file of a container's seccomp filter, or "", and the flags to load it with."""
-        from onggi.runtime.seccomp import cache
-
-        if record["seccomp"] == "unconfined":
+        said = record["seccomp"]
+        if said == "unconfined":
             return "", 0
         held = record["config"]["process"]["capabilities"]["bounding"]
-        return cache.filter_file(held, f"{self.store.root}/cache/seccomp"), cache.FLAGS
+        directory = f"{self.store.root}/cache/seccomp"
+        if said != "default":
+            from onggi.runtime.seccomp import own
+
+            return own.filter_file(said, held, directory)
+        from onggi.runtime.seccomp import cache
+
+        return cache.filter_file(held, directory), cache.FLAGS
 
     def explain(self, options: ContainerOptions) -> str:
         """Return the shell script that would make the container, and make nothing."""

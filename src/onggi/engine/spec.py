@@ -25,6 +25,17 @@ if TYPE_CHECKING:
 NETWORKS = ("none", "host")
 USERNS = ("host", "auto")
 
+# Of `--security-opt`, what each key may say.
+_SECURITY = {
+    "no-new-privileges": ("true", "false"),
+    "seccomp": ("unconfined", "default", "builtin"),
+    "systempaths": ("unconfined",),
+    "apparmor": ("unconfined",),
+    "label": ("disable",),
+}
+_SECURITY_HINT = (
+    "no-new-privileges[=false], seccomp=unconfined, seccomp=PROFILE.json, systempaths=unconfined"
+)
 _MOST_NAME = 64  # bytes of a host or domain name: __NEW_UTS_LEN, uname(2)
 MAPPED_IDS = 65536  # of a user namespace: all that a 16-bit system knows, `nobody` among them
 
@@ -79,6 +90,9 @@ def build(options: ContainerOptions, parts: Parts, *, root: str) -> dict[str, An
         kind for kind in spec.NAMESPACES if kind != "network" or options.network != "host"
     )
     linux = spec.linux(namespaces=namespaces, privileged=options.privileged)
+    if security(options).get("systempaths"):
+        linux.pop("maskedPaths", None)
+        linux.pop("readonlyPaths", None)
     _add_resources(linux, options, parts)
     if options.userns == "auto":
         _add_user_namespace(linux, parts.first_ids)
@@ -163,7 +177,9 @@ def _process(options: ContainerOptions, parts: Parts) -> dict[str, Any]:
 
 
 def security(options: ContainerOptions) -> dict[str, str]:
-    """Read `--security-opt`; return what holds, by key.
+    """Read `--security-opt`; return what holds, by key; of a seccomp profile, its text.
+
+    What is so anyway is taken: no policy of AppArmor or SELinux is set here.
 
     Raises: InvalidInput: a key or a value that is not known here.
     """
@@ -172,16 +188,16 @@ def security(options: ContainerOptions) -> dict[str, str]:
     if options.privileged:
         said["seccomp"] = "unconfined"
     for text in options.security_opt:
-        key, mark, value = text.partition("=" if "=" in text else ":")
-        accepted = {"no-new-privileges": ("true", "false"), "seccomp": ("unconfined", "default")}
+        key, mark, value = text.partition("=" if "=" in text.partition(":")[0] else ":")
         value = value if mark else "true"
-        if value not in accepted.get(key, ()):
-            raise InvalidInput(
-                f"invalid --security-opt {text!r}",
-                hint="no-new-privileges[=false], seccomp=unconfined",
-            )
-        said[key] = value
+        if value not in _SECURITY.get(key, ()) and not _is_profile(key, value):
+            raise InvalidInput(f"invalid --security-opt {text!r}", hint=_SECURITY_HINT)
+        said[key] = "default" if (key, value) == ("seccomp", "builtin") else value
     return said
+
+
+def _is_profile(key: str, value: str) -> bool:
+    return key == "seccomp" and value.lstrip().startswith("{")
 
 
 def environment(options: ContainerOptions, parts: Parts, home: str) -> list[str]:

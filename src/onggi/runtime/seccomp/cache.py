@@ -15,7 +15,7 @@ import os
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
 # The first digits of a digest over what is compiled for chosen containers, so that it changes when
 # the profile, the tables or the compiler do. A test computes it and says what it has to be.
@@ -55,9 +55,14 @@ def filter_file(
     names = tuple(sorted(set(capabilities)))
     machine, release = machine or host.machine, release or host.release
     key = _key(names, machine, release)
+    return kept_file(key, cache_directory, lambda: _compile(names, machine, release))
+
+
+def kept_file(key: str, cache_directory: str, compile_now: Callable[[], bytes]) -> str:
+    """Return the path of the filter that is kept under `key`, compiled now if it is not there."""
     path = f"{cache_directory}/seccomp-{key}"
     if not _is_whole(path, _stamp(key)):
-        _write(path, _compile(names, machine, release) + _stamp(key))
+        _write(path, compile_now() + _stamp(key))
     return path
 
 
