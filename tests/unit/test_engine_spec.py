@@ -4,7 +4,7 @@ import copy
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from onggi.engine import limits, spec, volumes
@@ -504,6 +504,7 @@ OPTIONS = st.fixed_dictionaries(
 
 
 class TestWhole:
+    @settings(deadline=None)  # validation takes its time on a busy machine
     @given(OPTIONS, st.booleans())
     def test_any_combination_meets_the_published_schema(self, given: Json, mapped: bool) -> None:
         userns = "auto" if mapped and not given.get("privileged") else "host"

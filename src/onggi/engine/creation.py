@@ -219,10 +219,10 @@ def _compose(
 def _require_filter(store: Store, record: dict[str, Any]) -> None:
     """Compile a seccomp profile of the container's own now, as it may make no sense."""
     if record["seccomp"] not in ("default", "unconfined"):
-        from onggi.runtime.seccomp import own
+        from onggi.engine import own_filter
 
         held = record["config"]["process"]["capabilities"]["bounding"]
-        own.filter_file(record["seccomp"], held, f"{store.root}/cache/seccomp")
+        own_filter.filter_file(record["seccomp"], held, f"{store.root}/cache/seccomp")
 
 
 def _contents(options: ContainerOptions, identifier: str) -> dict[str, str]:

@@ -139,9 +139,9 @@ class Engine:
         held = record["config"]["process"]["capabilities"]["bounding"]
         directory = f"{self.store.root}/cache/seccomp"
         if said != "default":
-            from onggi.runtime.seccomp import own
+            from onggi.engine import own_filter
 
-            return own.filter_file(said, held, directory)
+            return own_filter.filter_file(said, held, directory)
         from onggi.runtime.seccomp import cache
 
         return cache.filter_file(held, directory), cache.FLAGS

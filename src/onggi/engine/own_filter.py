@@ -1,7 +1,8 @@
-"""Filters of profiles that people bring, compiled once and then read from a file."""
+"""Seccomp filters of profiles that people bring, compiled once and then read from a file."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 
@@ -23,12 +24,10 @@ def filter_file(text: str, capabilities: Iterable[str], cache_directory: str) ->
     Raises: InvalidInput: it is no profile, contradicts itself, or wants somebody to be asked;
         Unsupported: no filter for this machine.
     """
-    from hashlib import sha256
-
     host = os.uname()
     seccomp = _resolved(text, tuple(sorted(set(capabilities))), host.machine, host.release)
     meaning = json.dumps(seccomp, sort_keys=True).encode()
-    key = f"{cache.VERSION}-{host.machine}-{sha256(meaning).hexdigest()}"
+    key = f"{cache.VERSION}-{host.machine}-{hashlib.sha256(meaning).hexdigest()}"
     flags = filter_flags(seccomp)
     return cache.kept_file(key, cache_directory, lambda: _compiled(seccomp, host.machine)), flags
 
