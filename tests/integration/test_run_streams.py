@@ -269,11 +269,15 @@ class TestTerminal:
             terminal.enter("\x03")
             assert terminal.wait() == 130
 
-    def test_begins_with_our_size(self, box: Box) -> None:
-        line = box.line("run", "--rm", "-it", "busybox", "sh", "-c", "sleep 0.3; stty size")
-        with Terminal(line, rows=33, columns=101) as terminal:
-            terminal.expect("33 101")
-            assert terminal.wait() == 0
+    @pytest.mark.parametrize("command", ["run", "exec"])
+    def test_begins_with_our_size(self, box: Box, command: str) -> None:
+        words = ["--rm", "-it", "busybox"] if command == "run" else ["-it", box.up()]
+        for _ in range(3):
+            with Terminal(
+                box.line(command, *words, "stty", "size"), rows=33, columns=101
+            ) as terminal:
+                terminal.expect("33 101")
+                assert terminal.wait() == 0
 
     def test_keys_are_the_program_s(self, box: Box) -> None:
         script = "trap 'echo caught' INT; echo ready; while read -r l; do echo got $l; done"

@@ -151,6 +151,21 @@ class _Sizes:
             self._unsent = size
 
 
+def console_size(streams: Streams | None) -> dict[str, int]:
+    """Return runtime-spec `consoleSize` for a program that gets a terminal; {}: none is known.
+
+    A program that looks at once must find it, so telling it once it runs would be too late.
+    """
+    from onggi.linux import terminal
+
+    streams = streams or Streams()
+    for fd in (streams.stdin_fd, streams.stdout_fd, streams.stderr_fd):
+        if fd >= 0 and os.isatty(fd):
+            rows, columns = terminal.get_size(fd)
+            return {"height": rows, "width": columns}
+    return {}
+
+
 def read_some(fd: int, most: int) -> bytes:
     """Read what is there, or b"" at the end, which a terminal has where its other end is gone."""
     try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from onggi.engine import creation
+from onggi.engine import attach, creation
 from onggi.engine.attach import Session
 from onggi.engine.options import Exit
 from onggi.errors import Conflict
@@ -94,7 +94,7 @@ class Container:
         channel = None
         try:
             try:
-                channel = self._engine.launch(self.order(), lock_fd)
+                channel = self._engine.launch(self.order(streams), lock_fd)
             finally:
                 os.close(lock_fd)
             channel.wait_started()
@@ -121,7 +121,7 @@ class Container:
 
         recovery.recover_one(self._engine, self.id, patience=recovery.DYING_SECONDS)
 
-    def order(self) -> Order:
+    def order(self, streams: Streams | None = None) -> Order:
         """Return what the runtime is asked for to start it."""
         options, config = self.record["options"], self.record["config"]
         path, flags = self._engine.filter_file(self.record)
@@ -129,6 +129,9 @@ class Container:
             from onggi.engine import ids
 
             ids.remember(self._store)
+        if options["tty"]:
+            size = attach.console_size(streams)
+            config = {**config, "process": {**config["process"], "consoleSize": size}}
         return Order(
             identifier=self.id,
             config=config,

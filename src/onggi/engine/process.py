@@ -6,6 +6,7 @@ import errno
 import os
 
 from onggi.engine import cgroups, users
+from onggi.engine.attach import console_size
 from onggi.engine.environment import assignments, merged
 from onggi.engine.options import Exit, Streams
 from onggi.engine.relay import Relay
@@ -95,8 +96,10 @@ def start(
 
     Raises: Conflict: the container does not run; StartFailed.
     """
-    entry = _entry(engine, container, options)
     streams = streams or Streams()
+    entry = _entry(engine, container, options)
+    if options.tty:
+        entry.process["consoleSize"] = console_size(streams)
     null_fd = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
     # With a terminal there are no pipes: it carries everything.
     relay = Relay(Streams() if options.tty else streams, _owner(container, entry), null_fd)

@@ -81,8 +81,8 @@ class EntryPlan:
 def plan_entry(entry: Entry, program: bytes) -> EntryPlan:
     """Plan an entry; `program` is the compiled filter. Pure."""
     later = tuple(kind for kind in entry.kinds if kind != "pid")
-    uid = entry.process.get("user", {}).get("uid", 0)
-    terminal: list[Step] = [devices.OpenTerminal(uid)] if entry.process.get("terminal") else []
+    has_terminal = entry.process.get("terminal")
+    terminal: list[Step] = [devices.OpenTerminal.of(entry.process)] if has_terminal else []
     joins: list[Step] = [cgroups.JoinCgroup(path) for path in entry.cgroups]
     now: list[Step] = [namespaces.EnterNamespaces(("pid",))] if "pid" in entry.kinds else []
     enter: Step = namespaces.EnterNamespaces(later)

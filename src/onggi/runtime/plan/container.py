@@ -241,8 +241,7 @@ def _plan_tree(
     if any(entry["destination"] == "/dev" for entry in config.get("mounts", [])):
         steps.append(devices.OwnNull())
     if config["process"].get("terminal"):
-        uid = config["process"].get("user", {}).get("uid", 0)
-        steps += [devices.OpenTerminal(uid), devices.BindConsole()]
+        steps += [devices.OpenTerminal.of(config["process"]), devices.BindConsole()]
     cwd = config["process"].get("cwd", "/")
     if cwd != "/":
         steps.append(mount_steps.MakeDirectory(cwd))

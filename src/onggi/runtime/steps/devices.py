@@ -10,6 +10,10 @@ from onggi.linux.path import O_PATH
 from onggi.runtime.steps.base import Context, Step, quote
 from onggi.runtime.steps.mounts import attach
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
 _KIND = {"c": stat.S_IFCHR, "u": stat.S_IFCHR, "b": stat.S_IFBLK, "p": stat.S_IFIFO}
 
 
@@ -127,10 +131,18 @@ class OpenTerminal(Step):
     reached through the master alone, by no name that an image could choose (CVE-2025-52565).
     """
 
-    __slots__ = ("uid",)
+    __slots__ = ("columns", "rows", "uid")
 
-    def __init__(self, uid: int) -> None:
+    def __init__(self, uid: int, rows: int = 0, columns: int = 0) -> None:
         self.uid = uid  # of the program, to whom the terminal belongs
+        self.rows, self.columns = rows, columns  # 0: not known
+
+    @classmethod
+    def of(cls, process: dict[str, Any]) -> OpenTerminal:
+        """Return the step for the terminal of runtime-spec `process`."""
+        size = process.get("consoleSize", {})
+        uid = process.get("user", {}).get("uid", 0)
+        return cls(uid, size.get("height", 0), size.get("width", 0))
 
     def apply(self, context: Context) -> None:
         devpts = context.inside().open("/dev/pts", O_PATH | os.O_DIRECTORY)
@@ -139,6 +151,8 @@ class OpenTerminal(Step):
         finally:
             os.close(devpts)
         os.fchown(context.terminal_fd, self.uid, -1)  # the group, tty, is a mount option
+        if self.rows and self.columns:
+            terminal.set_size(context.terminal_fd, self.rows, self.columns)
         channel.send(context.report_fd, b"terminal", (master,))
         os.close(master)
 
