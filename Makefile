@@ -35,7 +35,11 @@ reference: ## write docs/reference/ anew from the commands' own --help
 	@scripts/setup
 	@scripts/reference
 
+threats: ## write the tables of docs/security.md anew from the marks of the tests
+	@scripts/setup --test
+	@.venv/bin/python scripts/threats
+
 clean: ## remove what these targets made in this directory
 	@scripts/clean
 
-.PHONY: help setup quickstart test test-vm check bench reference clean
+.PHONY: help setup quickstart test test-vm check bench reference threats clean

@@ -17,6 +17,7 @@ import pytest
 
 from support.command import Onggi
 from support.requirements import requires
+from support.threats import withstands
 
 pytestmark = [
     requires("root", "overlayfs", "cgroup-memory", "cgroup-pids", "busybox"),
@@ -123,6 +124,7 @@ def expect_order(onggi: Onggi, others: set[str]) -> None:
 
 
 @pytest.mark.parametrize("kind", ROUNDS)
+@withstands("killed", "SIGKILL of the command and of the monitor", "SIGKILL of a build")
 def test_the_next_command_finds_everything_in_order(kind: str, jar: Onggi, tmp_path: Path) -> None:
     others = cgroups()
     if kind == "exec":
@@ -142,6 +144,7 @@ def test_the_next_command_finds_everything_in_order(kind: str, jar: Onggi, tmp_p
     jar("images")
 
 
+@withstands("killed", "SIGKILL of the command and of the monitor")
 def test_a_killed_monitor_loses_no_container(jar: Onggi) -> None:
     others = cgroups()
     script = "i=0; while [ $i -lt 40 ]; do echo $i; i=$((i+1)); sleep 0.05; done; exit 7"

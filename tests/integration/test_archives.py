@@ -27,6 +27,7 @@ from onggi.store.store import Store
 from support.images import CREATED, Files, Made, blob_name, docker_archive, layout, link, tar_of
 from support.peers import Peer, run
 from support.requirements import requires
+from support.threats import withstands
 
 pytestmark = requires("root")
 
@@ -204,6 +205,7 @@ def unsafe(name: str, contents: bytes | tarfile.TarInfo = b"x") -> Files:
         ({**layout(TWO), "../evil": b""}, Corrupt, "unsafe name"),
     ],
 )
+@withstands("digests", "a load that fails half-way", "a layer with another diff ID")
 def test_a_load_that_fails_leaves_nothing(
     store: Store, files: Files, kind: type[OnggiError], complaint: str
 ) -> None:
@@ -222,6 +224,7 @@ def test_a_load_that_fails_leaves_what_was_there(store: Store) -> None:
     assert get_image(store, "one").id == ONE.image.id
 
 
+@withstands("digests", "a layer with another diff ID")
 def test_a_blob_that_is_not_the_layer_that_is_here_is_refused(store: Store) -> None:
     load(store, docker_archive(ONE, tags=[["one"]]))
     files = replaced(docker_archive(ONE), ONE.blobs[0], gzip.compress(OTHER_TAR))

@@ -14,6 +14,7 @@ from onggi.store.collect import collect
 from onggi.store.store import Store
 from support.builds import Yard, add_busybox
 from support.requirements import requires
+from support.threats import withstands
 
 pytestmark = requires("root", "overlayfs", "busybox")
 
@@ -35,6 +36,7 @@ def outside(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("source", ["../outside/secret", "link/secret", "abs/secret", "file"])
+@withstands("builds", "COPY and RUN --mount from the context, through links")
 def test_copy_does_not_leave_the_context(yard: Yard, outside: Path, source: str) -> None:
     (yard.context / "link").symlink_to("../outside")
     (yard.context / "abs").symlink_to(outside)
@@ -46,6 +48,7 @@ def test_copy_does_not_leave_the_context(yard: Yard, outside: Path, source: str)
 
 
 @pytest.mark.parametrize("source", ["/link", "/link/secret", "/../../../../../../etc/hostname"])
+@withstands("builds", "COPY --from and RUN --mount from a stage, through links")
 def test_copy_does_not_leave_a_stage(yard: Yard, outside: Path, source: str) -> None:
     (yard.context / "link").symlink_to(outside)
     stage = "FROM busybox AS s\nCOPY . /\n"
@@ -66,6 +69,7 @@ def test_copy_does_not_leave_a_stage(yard: Yard, outside: Path, source: str) -> 
         "COPY <<E /link/new\nx\nE",
     ],
 )
+@withstands("builds", "destinations and mount targets that are links")
 def test_destinations_stay_in_the_image(yard: Yard, outside: Path, line: str) -> None:
     before = sorted(outside.iterdir())
     yard.build(
@@ -75,6 +79,7 @@ def test_destinations_stay_in_the_image(yard: Yard, outside: Path, line: str) ->
     assert sorted(outside.iterdir()) == before
 
 
+@withstands("builds", "destinations and mount targets that are links")
 def test_mount_targets_stay_in_the_image(yard: Yard, outside: Path) -> None:
     yard.build(
         f"FROM busybox\nRUN ln -s {outside} /link\n"
@@ -84,6 +89,7 @@ def test_mount_targets_stay_in_the_image(yard: Yard, outside: Path) -> None:
     assert sorted(path.name for path in outside.iterdir()) == ["secret"]
 
 
+@withstands("builds", "clean-up of mount points through links")
 def test_stubs_are_removed_without_following_links(yard: Yard, outside: Path) -> None:
     (outside / "s").write_text("")
     yard.build(
@@ -94,6 +100,7 @@ def test_stubs_are_removed_without_following_links(yard: Yard, outside: Path) ->
     assert (outside / "s").exists()
 
 
+@withstands("builds", "part of a cache that is a link")
 def test_the_part_of_a_cache_stays_in_the_cache(yard: Yard, outside: Path) -> None:
     yard.build(
         f"FROM busybox\nRUN --mount=type=cache,id=c,target=/c ln -s {outside} /c/link\n"
@@ -102,6 +109,7 @@ def test_the_part_of_a_cache_stays_in_the_cache(yard: Yard, outside: Path) -> No
     assert not (outside / "new").exists()
 
 
+@withstands("builds", "a file exchanged while it is copied")
 def test_a_file_that_is_exchanged_while_it_is_read(yard: Yard, outside: Path) -> None:
     from onggi.build.tree import Tree
     from onggi.linux.fd import Fd
@@ -115,11 +123,13 @@ def test_a_file_that_is_exchanged_while_it_is_read(yard: Yard, outside: Path) ->
                 entry.open()
 
 
+@withstands("builds", "a # syntax line, git and other URLs")
 def test_a_syntax_line_fetches_nothing(yard: Yard) -> None:
     yard.build("# syntax=docker.io/evil/frontend:latest\nFROM busybox\nCOPY a /\n")
     assert yard.executor.requests == []
 
 
+@withstands("builds", "contexts that are very deep, or hold fifos")
 def test_a_very_deep_context_is_refused(yard: Yard) -> None:
     path = yard.context
     fd = os.open(path, os.O_RDONLY)
@@ -136,6 +146,7 @@ def test_a_very_deep_context_is_refused(yard: Yard) -> None:
     remove(f"{path}/d")
 
 
+@withstands("builds", "contexts that are very deep, or hold fifos")
 def test_a_fifo_does_not_make_the_build_wait(yard: Yard) -> None:
     os.mkfifo(yard.context / "fifo")
     yard.build("FROM busybox\nCOPY . /all\n")
@@ -158,6 +169,7 @@ os.kill(os.getpid(), 9)
 
 
 @pytest.mark.time_limit(300)
+@withstands("killed", "SIGKILL of a build")
 def test_a_killed_build_leaves_nothing(yard: Yard) -> None:
     yard.write({f"many/{number}": "x" * 5000 for number in range(200)})
     yard.store.close()

@@ -16,6 +16,7 @@ from onggi.store.trees import remove
 from support.builds import Yard, add_busybox
 from support.command import Onggi
 from support.requirements import requires
+from support.threats import withstands
 
 pytestmark = requires("root", "overlayfs", "busybox")
 
@@ -49,6 +50,7 @@ class TestSecretFiles:
             assert swept(memory) == sorted([path.parent.name, "somebody else's"])
         assert os.listdir(memory) == ["somebody else's"]
 
+    @withstands("secrets", "names that others prepared in /dev/shm")
     def test_no_name_that_others_made_is_believed(self, memory: Path, tmp_path: Path) -> None:
         victim = tmp_path / "victim"
         victim.mkdir(mode=0o700)
@@ -66,6 +68,7 @@ class TestSecretFiles:
         assert [len(list((memory / name).iterdir())) for name in names[2:]] == [1, 1]
         assert (victim / "kept").exists()
 
+    @withstands("secrets", "names that others prepared in /dev/shm")
     def test_removing_follows_no_name_that_was_exchanged(
         self, memory: Path, tmp_path: Path
     ) -> None:
@@ -124,6 +127,7 @@ class TestWhileACommandRuns:
         (tmp_path / "word").write_text(TEXT)
         return onggi
 
+    @withstands("secrets", "a build's secrets left in layers, records, cache keys or messages")
     def test_it_is_in_no_file_of_the_store(
         self, jar: Onggi, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -150,6 +154,7 @@ class TestWhileACommandRuns:
             assert TEXT not in told.stdout
 
     @pytest.mark.parametrize("end", ["exit 3", "/nosuch", "exec /etc/passwd"])
+    @withstands("secrets", "a build's secrets left in layers, records, cache keys or messages")
     def test_it_is_in_no_message(
         self, jar: Onggi, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, end: str
     ) -> None:

@@ -25,6 +25,7 @@ from support.command import Onggi
 from support.images import Made, docker_archive, tar_of
 from support.ptys import Terminal
 from support.requirements import requires
+from support.threats import withstands
 
 pytestmark = requires("root", "overlayfs", "busybox")
 
@@ -94,6 +95,7 @@ def worded(jar: Onggi) -> Onggi:
 
 
 @pytest.mark.parametrize("words", LOOKS, ids=" ".join)
+@withstands("words", "escape sequences in names, labels, history, file names and error texts")
 def test_nothing_is_obeyed_through_a_pipe(worded: Onggi, words: tuple[str, ...]) -> None:
     line = worded.line(*words)
     output = subprocess.run(line, capture_output=True, check=True, timeout=60).stdout.decode()
@@ -103,6 +105,7 @@ def test_nothing_is_obeyed_through_a_pipe(worded: Onggi, words: tuple[str, ...])
             json.loads(text)
 
 
+@withstands("words", "escape sequences in names, labels, history, file names and error texts")
 def test_nothing_is_obeyed_by_a_terminal(worded: Onggi) -> None:
     with Terminal(worded.line("history", "--no-trunc", "evil"), columns=500) as terminal:
         shown = terminal.expect(r"\u202e")
@@ -136,6 +139,7 @@ def test_a_table_has_as_many_lines_as_objects(worded: Onggi) -> None:
     ],
     ids=lambda words: words[0].split("\x1b")[0] + str(len(words)),
 )
+@withstands("words", "escape sequences in names, labels, history, file names and error texts")
 def test_errors_are_not_obeyed_either(worded: Onggi, words: tuple[str, ...]) -> None:
     line = worded.line(*words)
     done = subprocess.run(line, capture_output=True, check=False, timeout=60)
@@ -204,6 +208,7 @@ def config_with(member: str) -> tuple[Made, bytes]:
 
 
 @pytest.mark.parametrize("member", REFUSED)
+@withstands("words", "settings of an image with control characters")
 def test_settings_that_nothing_could_run_with_are_refused_by_load(
     tmp_path: Path, member: str
 ) -> None:

@@ -14,6 +14,7 @@ from onggi.linux._abi import c_char_p, c_int, c_uint
 from onggi.linux.fd import Fd
 from onggi.linux.path import OPEN_HOW, RESOLVE_BENEATH, RESOLVE_NO_SYMLINKS, Inside, openat2
 from support.requirements import requires
+from support.threats import withstands
 
 pytestmark = requires("openat2")
 
@@ -221,6 +222,7 @@ def test_beneath_refuses_what_inside_would_bend(tree: Tree) -> None:
         openat2(tree.fd, "link", os.O_PATH, 0, RESOLVE_NO_SYMLINKS)
 
 
+@withstands("targets", "a directory exchanged for a link during a lookup")
 def test_a_directory_swapped_for_a_link_meanwhile_never_leads_out(tree: Tree) -> None:
     """Lose no race like that of CVE-2021-30465: a parent changes while a target is made."""
     (tree.root / "dir").mkdir()

@@ -11,6 +11,7 @@ from onggi.linux.fd import Fd
 from onggi.linux.filesystem import PROC_SUPER_MAGIC, magic
 from support.child import run_in_child
 from support.requirements import requires
+from support.threats import withstands
 
 pytestmark = requires("root", "mount-api")
 
@@ -54,6 +55,7 @@ def test_what_is_not_the_root_of_a_procfs_is_refused(path: str) -> None:
         "/etc/hosts",
     ],
 )
+@withstands("procfs", "a way that leads out of procfs")
 def test_ways_out_of_procfs_are_refused(path: str) -> None:
     with Fd(procfs.open_proc()) as proc, pytest.raises(OSError, match=r".") as caught:
         procfs.open_file(proc, path, os.O_RDONLY)
@@ -62,6 +64,7 @@ def test_ways_out_of_procfs_are_refused(path: str) -> None:
 
 @pytest.mark.parametrize("over", ["comm", "attr", "attr/exec"])
 @pytest.mark.parametrize("kind", ["another procfs file", "a file elsewhere", "a directory"])
+@withstands("procfs", "a file mounted over the one that is written")
 def test_what_is_mounted_over_a_file_is_refused(over: str, kind: str, root_dir: Path) -> None:
     """Hold against CVE-2025-52881: writes to /proc that are led elsewhere."""
     if over == "attr/exec" and not os.path.exists("/proc/self/attr/exec"):
@@ -87,6 +90,7 @@ def test_what_is_mounted_over_a_file_is_refused(over: str, kind: str, root_dir: 
     assert "evil" not in Path("/proc/sys/kernel/core_pattern").read_text()
 
 
+@withstands("procfs", "a /proc that is no procfs, or a part of one")
 def test_a_fake_procfs_is_refused() -> None:
     def body() -> None:
         mount.mount("none", "/proc", "tmpfs")
@@ -103,6 +107,7 @@ def test_a_fake_procfs_is_refused() -> None:
     run_in_child(body, "mount")
 
 
+@withstands("procfs", "a /proc that is no procfs, or a part of one")
 def test_a_part_of_procfs_in_procs_place_is_refused(root_dir: Path) -> None:
     def body() -> None:
         mount.mount("/proc/sys", str(root_dir), None, mount.MS_BIND)

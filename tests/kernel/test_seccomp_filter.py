@@ -18,6 +18,7 @@ from onggi.runtime.capabilities import DEFAULT
 from onggi.runtime.seccomp import cache
 from onggi.runtime.seccomp.compile import compile_filter
 from onggi.runtime.seccomp.profile import default_profile
+from support.threats import withstands
 
 pytestmark = pytest.mark.skipif(os.uname().machine != "x86_64", reason="calls as x86-64 does")
 
@@ -111,6 +112,7 @@ REFUSED = [
 
 @pytest.mark.parametrize(("name", "arguments", "code"), REFUSED)
 @pytest.mark.parametrize("abi", ["x86_64", "x32", "x86"])
+@withstands("calls", "keyctl, add_key")
 def test_refused(abi: str, name: str, arguments: tuple[int, ...], code: int) -> None:
     call = _caller(abi)
     assert confined(lambda: call(name, *arguments), default_filter()) == code
@@ -156,6 +158,7 @@ def test_allowed(abi: str, name: str, arguments: tuple[int, ...]) -> None:
 
 
 @pytest.mark.parametrize(("family", "code"), [(1, 0), (AF_ALG, errno.EPERM), (40, errno.EPERM)])
+@withstands("calls", "sockets of families that reach the hypervisor or the kernel's crypto")
 def test_sockets_of_two_families_are_refused(family: int, code: int) -> None:
     assert confined(lambda: min(native()("socket", family, 2), 0), default_filter()) == code
 
@@ -171,6 +174,7 @@ def test_calls_newer_than_the_profile_are_unknown() -> None:
     assert confined(lambda: native()("600"), default_filter()) == errno.ENOSYS
 
 
+@withstands("calls", "the same through x32 calls")
 def test_unlisted_abis_are_killed() -> None:
     profile = {**default_profile(DEFAULT), "architectures": []}
     call = _caller("x86")

@@ -13,6 +13,7 @@ from onggi.store.store import Store
 from support.layers import archive, unpack
 from support.parallel import in_parallel
 from support.requirements import requires
+from support.threats import withstands
 
 pytestmark = requires("root", "openat2")
 
@@ -138,6 +139,7 @@ def test_repairs_go_with_their_chains(root_dir: Path) -> None:
         assert os.listdir(root_dir / "repairs") == []
 
 
+@withstands("at once", "many commands on one store at once")
 def test_nobody_loses_what_they_hold(root_dir: Path) -> None:
     """Load, prepare, tag, remove, while others collect all the time."""
 
@@ -171,6 +173,7 @@ def load_and_use(store: Store, key: str, layer: bytes) -> None:
     store.containers.delete(key)
 
 
+@withstands("at once", "many commands on one store at once")
 def test_one_layer_unpacked_by_many_at_once(root_dir: Path) -> None:
     layer = archive(*((f"dir/{number}", b"x" * number) for number in range(300)))
 

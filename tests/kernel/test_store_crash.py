@@ -21,6 +21,7 @@ from onggi.store.tar_write import layer_archive
 from support.child import run_in_child
 from support.layers import archive, directory, unpack
 from support.requirements import requires
+from support.threats import withstands
 
 pytestmark = requires("root", "openat2")
 
@@ -92,6 +93,7 @@ def require_consistent(store: Store) -> None:
 
 
 @pytest.mark.time_limit(120)
+@withstands("killed", "SIGKILL of the store at any moment")
 def test_killed_at_any_moment(root_dir: Path) -> None:
     layers = [canonical(root_dir, number) for number in range(3)]
     root = str(root_dir / "store")
@@ -137,6 +139,7 @@ def fill(place: Path) -> None:
             file.write(bytes(free.f_bsize))
 
 
+@withstands("killed", "a full disk")
 def test_a_full_disk_leaves_the_old_state(root_dir: Path) -> None:
     small = canonical(root_dir, 1)
 

@@ -14,6 +14,7 @@ from onggi.store.tar_limits import ArchiveRefused
 from onggi.store.tar_write import layer_archive
 from support.layers import archive, member, tree, unpack
 from support.requirements import requires
+from support.threats import withstands
 
 pytestmark = requires("root", "openat2")
 
@@ -49,6 +50,7 @@ entries = st.builds(
 
 @given(st.lists(entries, max_size=12))
 @fuzzing(max_examples=300, deadline=None)
+@withstands("names", "any bytes at all")
 def test_any_archive(members: list[tarfile.TarInfo]) -> None:
     with tempfile.TemporaryDirectory(prefix="onggi-test-", dir="/dev/shm") as place:
         outside = Path(place) / "outside"

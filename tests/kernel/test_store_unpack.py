@@ -19,6 +19,7 @@ from onggi.store.store import Store
 from onggi.store.tar_limits import ArchiveRefused, BadArchive, Limits
 from support.layers import archive, directory, member, tree, unpack
 from support.requirements import requires
+from support.threats import withstands
 
 pytestmark = requires("root", "openat2")
 
@@ -122,6 +123,7 @@ def test_extended_attributes(root_dir: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["trusted.overlay.redirect", "trusted.overlay.opaque"])
+@withstands("names", "extended attributes that are overlayfs's own")
 def test_overlayfs_own_attributes_are_refused(root_dir: Path, name: str) -> None:
     data = archive(directory("a", pax_headers={f"SCHILY.xattr.{name}": "/../../etc"}))
     assert name in str(refused(root_dir, data))
@@ -162,6 +164,7 @@ class TestPaths:
         return path
 
     @pytest.mark.parametrize("target", ["{}", "../../../../../../../../../..{}"])
+    @withstands("names", "writing through links")
     def test_writing_through_a_link(self, root_dir: Path, secret: Path, target: str) -> None:
         refused(
             root_dir / "store",
@@ -186,6 +189,7 @@ class TestPaths:
         assert (fs / "usr/lib/libc.so").read_bytes() == b"elf"
         assert (fs / "top").read_bytes() == b"top"
 
+    @withstands("names", "writing through links")
     def test_a_file_replaces_a_link_instead_of_following_it(
         self, root_dir: Path, secret: Path
     ) -> None:
@@ -200,6 +204,7 @@ class TestPaths:
         assert (secret / "file").read_text() == "untouched"
         assert (secret / "file").stat().st_uid == 0
 
+    @withstands("names", "writing through links")
     def test_a_directory_entry_does_not_touch_what_a_link_leads_to(
         self, root_dir: Path, secret: Path
     ) -> None:
@@ -229,6 +234,7 @@ class TestPaths:
         assert os.listdir(secret) == ["file"]
 
     @pytest.mark.parametrize("target", ["{}/file", "../../../../../..{}/file", "link/file"])
+    @withstands("names", "hard links to files of the host")
     def test_a_hard_link_to_a_host_file(self, root_dir: Path, secret: Path, target: str) -> None:
         data = archive(
             member("link", LINK, linkname=str(secret)),
@@ -314,6 +320,7 @@ class TestDuplicates:
         assert sorted(os.listdir(fs / "a")) == ["x", "y"]
         assert stat.S_IMODE((fs / "a").stat().st_mode) == 0o700
 
+    @withstands("names", "entries that replace each other")
     def test_every_kind_replaces_every_other(self, root_dir: Path) -> None:
         kinds = [
             directory("x"),
@@ -376,9 +383,11 @@ class TestWhiteouts:
     @pytest.mark.parametrize(
         "name", [".wh.", ".wh..", ".wh...", "a/.wh...", ".wh.a/b", "x/.wh.a/b", ".wh..wh..opq"]
     )
+    @withstands("names", "whiteouts that climb")
     def test_those_that_climb_or_make_no_sense_are_refused(self, root_dir: Path, name: str) -> None:
         refused(root_dir, archive((name, b"")))
 
+    @withstands("names", "device nodes that are whiteouts")
     def test_a_device_that_would_be_one(self, root_dir: Path) -> None:
         data = archive(member("a", tarfile.CHRTYPE, devmajor=0, devminor=0))
         assert "0:0" in str(refused(root_dir, data))
@@ -443,6 +452,7 @@ class TestBytes:
         with pytest.raises(BadArchive):
             self.attempt(root_dir, gzip.compress(self.DATA), OCI_LAYER)
 
+    @withstands("bombs", "gzip and zstd")
     def test_a_bomb(self, root_dir: Path) -> None:
         bomb = gzip.compress(archive(("zeros", bytes(20 << 20))))
         with pytest.raises(ArchiveRefused, match="compressed bytes became"):
@@ -450,6 +460,7 @@ class TestBytes:
         with pytest.raises(ArchiveRefused, match="more than"):
             self.attempt(root_dir, bomb, OCI_LAYER_GZIP, Limits(total_bytes=1 << 20))
 
+    @withstands("bombs", "gzip and zstd")
     def test_too_much_after_the_end(self, root_dir: Path) -> None:
         data = gzip.compress(self.DATA + bytes(20 << 20))
         with pytest.raises(ArchiveRefused):

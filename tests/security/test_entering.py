@@ -49,9 +49,12 @@ static void look(int pid, const char *what) {
     int fd = open(path, O_RDONLY | O_NONBLOCK);
     if (strstr(target, "python")) printf("GOT %s %s\n", path, target);
     if (fd < 0) return;
+    char own[64];
+    snprintf(own, sizeof own, "/proc/self/fd/%d", fd);
+    size = readlink(own, target, sizeof target - 1);  /* it may be another program by now */
+    target[size < 0 ? 0 : size] = 0;
+    if (strstr(target, "python")) printf("GOT %s %s\n", path, target);
     if (strstr(target, "memfd")) {
-        char own[64];
-        snprintf(own, sizeof own, "/proc/self/fd/%d", fd);
         for (int i = 0; i < 2000; i++) {
             int out = open(own, O_WRONLY);
             if (out >= 0) {

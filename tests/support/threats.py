@@ -207,6 +207,20 @@ FROM_AN_IMAGE = (
         "contexts that are very deep, or hold fifos",
         seen="CVE-2024-23651, CVE-2024-23652, CVE-2024-23653",
     ),
+    Row(
+        "words",
+        "all text that commands print has its control characters spelled; settings that hold some "
+        "are refused when an image is read",
+        "escape sequences in names, labels, history, file names and error texts",
+        "settings of an image with control characters",
+    ),
+    Row(
+        "secrets",
+        "they lie in memory, below a directory of root's, and everything there happens by "
+        "descriptor",
+        "a build's secrets left in layers, records, cache keys or messages",
+        "names that others prepared in /dev/shm",
+    ),
 )
 
 BAD_LUCK = (
@@ -215,7 +229,7 @@ BAD_LUCK = (
         "writes are renamed into place; the next command cleans what was half made",
         "SIGKILL of the command and of the monitor",
         "SIGKILL of a build",
-        "SIGKILL of the store at any system call",
+        "SIGKILL of the store at any moment",
         "a full disk",
     ),
     Row(

@@ -11,6 +11,7 @@ from onggi.errors import Corrupt
 from onggi.image.archive_members import DirectoryMembers, MemberNotFound, plain_name, read_member
 from onggi.image.archive_tar import TarMembers
 from support.images import link, tar_of
+from support.threats import withstands
 
 
 def members(data: bytes) -> TarMembers:
@@ -65,6 +66,7 @@ def test_links_that_docker_save_made_for_shared_layers() -> None:
 
 
 @pytest.mark.parametrize("target", ["/etc/passwd", "../../etc/passwd", "..", "../x/../../y"])
+@withstands("names", "members of an image archive that lead out of it")
 def test_a_link_that_leads_out_is_refused(target: str) -> None:
     with pytest.raises(Corrupt, match="leads out of the archive"):
         members(tar_of([("", link("a/layer.tar", target))]))
@@ -81,6 +83,7 @@ def test_links_that_lead_nowhere() -> None:
 
 
 @pytest.mark.parametrize("name", ["../x", "/etc/passwd", "a/../../b", "a/..", "x" * 5000])
+@withstands("names", "members of an image archive that lead out of it")
 def test_an_unsafe_name_is_refused(name: str) -> None:
     with pytest.raises(Corrupt, match="unsafe name"):
         members(tar_of({name: b""}))
@@ -139,6 +142,7 @@ def test_damaged_archives(data: bytes, complaint: str) -> None:
         members(data)
 
 
+@withstands("bombs", "huge extended headers")
 def test_a_huge_extended_header_is_not_read() -> None:
     member = tarfile.TarInfo("a")
     member.pax_headers = {"comment": "x" * (2 << 20)}
@@ -146,6 +150,7 @@ def test_a_huge_extended_header_is_not_read() -> None:
         members(tar_of([("", member)]))
 
 
+@withstands("bombs", "documents that are huge or nested without end")
 def test_a_large_member_is_not_read_as_a_document() -> None:
     archive = members(tar_of({"manifest.json": b"x" * 100}))
     with pytest.raises(Corrupt, match="100 bytes, more than the allowed 99"):

@@ -19,6 +19,7 @@ from onggi.oci.digest import Digest
 from onggi.oci.image import Index
 from onggi.oci.platform import Platform
 from support.images import Files, Made, blob_name, docker_archive, layout, tar_of
+from support.threats import withstands
 
 AMD64, ARM64 = Platform("linux", "amd64"), Platform("linux", "arm64")
 ONE = Made({"one": b"1"})
@@ -108,6 +109,7 @@ def test_an_image_for_another_platform() -> None:
             read(files, AMD64)
 
 
+@withstands("digests", "an image for another platform than it says")
 def test_a_platform_that_lies_is_refused() -> None:
     files = layout(ARM)
     entry = ARM.image.descriptor.with_platform(AMD64)
@@ -170,6 +172,7 @@ def changed_manifest_json(**changes: Any) -> Files:
         ({**layout(ONE), "oci-layout": b"{}{}"}, "not valid JSON"),
     ],
 )
+@withstands("digests", "a document that is index and manifest at once, or has a key twice")
 def test_hostile_documents(files: Files, complaint: str) -> None:
     with pytest.raises(Corrupt, match=complaint):
         read(files)
@@ -180,6 +183,7 @@ def test_another_version_of_the_layout() -> None:
         read({**layout(ONE), "oci-layout": b'{"imageLayoutVersion": "2.0.0"}'})
 
 
+@withstands("digests", "a blob with another digest or size")
 def test_documents_are_held_to_their_digests() -> None:
     for data in (ONE.image.manifest.to_bytes(), ONE.image.config.to_bytes()):
         files = layout(ONE)
@@ -196,6 +200,7 @@ def test_documents_are_held_to_their_digests() -> None:
         read(files)
 
 
+@withstands("digests", "a blob with another digest or size")
 def test_sizes_are_held_to_their_descriptors() -> None:
     files = layout(ONE)
     entry = {**ONE.image.descriptor.to_json(), "size": 1}
@@ -204,6 +209,7 @@ def test_sizes_are_held_to_their_descriptors() -> None:
         read(files)
 
 
+@withstands("digests", "a document that is index and manifest at once, or has a key twice")
 def test_an_index_that_is_a_manifest_too_is_refused() -> None:
     both = {**ONE.image.manifest.to_json(), "manifests": [ONE.image.descriptor.to_json()]}
     data = json.dumps(both).encode()
@@ -217,6 +223,7 @@ def test_an_index_that_is_a_manifest_too_is_refused() -> None:
         read(files)
 
 
+@withstands("bombs", "indexes without end")
 def test_indexes_without_end_are_refused() -> None:
     files = layout(ONE)
     for _ in range(5):

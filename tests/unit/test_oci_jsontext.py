@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from onggi.errors import Corrupt
 from onggi.oci import document, jsontext
 from support.repository import SOURCE
+from support.threats import withstands
 
 VALUES = st.recursive(
     st.none()
@@ -48,6 +49,7 @@ REFUSED = {
 
 @pytest.mark.parametrize("text", REFUSED.values(), ids=REFUSED)
 @pytest.mark.parametrize("read", [jsontext.loads, jsontext.loads_unique])
+@withstands("bombs", "documents that are huge or nested without end")
 def test_what_is_refused(text: str, read: object) -> None:
     assert callable(read)
     for form in (text, text.encode()):
@@ -66,6 +68,7 @@ def test_bytes_that_are_no_text(text: bytes) -> None:
 @pytest.mark.parametrize(
     "text", ['{"a": 1, "a": 1}', '[{"b": {"a": 1, "a": 2}}]', r'{"a": 1, "\u0061": 2}']
 )
+@withstands("digests", "a document that is index and manifest at once, or has a key twice")
 def test_keys_that_occur_twice(text: str) -> None:
     with pytest.raises(ValueError, match="key 'a' occurs twice"):
         jsontext.loads_unique(text)

@@ -11,6 +11,7 @@ from onggi.errors import Corrupt, InvalidInput
 from onggi.store.records import ContainerNotFound, NameTaken
 from onggi.store.store import Store
 from support.parallel import in_parallel
+from support.threats import withstands
 
 ID = "0123456789abcdef" * 4
 
@@ -48,6 +49,7 @@ def test_a_deleted_name_is_free(root_dir: Path) -> None:
             store.containers.delete(ID)
 
 
+@withstands("at once", "a short ID that fits two containers")
 def test_resolving(root_dir: Path) -> None:
     with Store(str(root_dir), durable=False) as store:
         store.containers.create(ID, "jar", {})
@@ -128,6 +130,7 @@ def test_a_damaged_record_is_said_to_be(root_dir: Path, text: str) -> None:
             store.containers.load(ID)
 
 
+@withstands("at once", "many commands on one store at once")
 def test_of_many_that_race_for_a_name_one_wins(root_dir: Path) -> None:
     def race(worker: int) -> None:
         with Store(str(root_dir), durable=False) as store:

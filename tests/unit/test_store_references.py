@@ -12,6 +12,7 @@ from onggi.oci.reference import Reference
 from onggi.store.references import NAME
 from onggi.store.store import Store
 from support.parallel import in_parallel
+from support.threats import withstands
 
 BUSYBOX = Reference.parse("busybox")
 OTHER = Reference.parse("busybox:1.36")
@@ -104,6 +105,7 @@ def test_a_damaged_index_is_said_to_be(root_dir: Path, text: str) -> None:
             store.references.list()
 
 
+@withstands("at once", "many commands on one store at once")
 def test_no_name_is_lost_when_many_are_set_at_once(root_dir: Path) -> None:
     def name_many(worker: int) -> None:
         with Store(str(root_dir), durable=False) as store:

@@ -17,6 +17,7 @@ from onggi.store.byte_source import ByteSource
 from onggi.store.tar_limits import ArchiveRefused, BadArchive, Limits, quoted
 from onggi.store.tar_read import Entry, TarReader
 from onggi.store.tar_write import encode_header
+from support.threats import withstands
 
 END = bytes(1024)
 
@@ -150,11 +151,13 @@ def test_an_empty_value_takes_a_record_back() -> None:
 @pytest.mark.parametrize(
     "path", ["/etc/passwd", "./etc//passwd", "etc/./x/../passwd", "//etc/passwd"]
 )
+@withstands("names", "`..` and absolute names")
 def test_paths_are_made_plain(path: str) -> None:
     assert read(block(path.encode()) + END)[0][0].path == b"etc/passwd"
 
 
 @pytest.mark.parametrize("path", [b"..", b"../x", b"/../x", b"a/../../x", b"a/b/../../../x"])
+@withstands("names", "`..` and absolute names")
 def test_paths_that_climb_are_refused(path: bytes) -> None:
     with pytest.raises(ArchiveRefused, match="leads out"):
         read(block(path) + END)
@@ -162,6 +165,7 @@ def test_paths_that_climb_are_refused(path: bytes) -> None:
         read(block(b"x", b"1", link=path) + END)
 
 
+@withstands("names", "names with NUL")
 def test_a_nul_in_a_path_is_refused() -> None:
     records = tar_pax.encode([(b"path", b"a\0b")])
     extension = block(b"x", b"x", size=len(records)) + records.ljust(512, b"\0")
@@ -169,6 +173,7 @@ def test_a_nul_in_a_path_is_refused() -> None:
         read(extension + block() + END)
 
 
+@withstands("names", "names that disturb a terminal")
 def test_what_is_quoted_cannot_disturb_a_terminal() -> None:
     assert quoted(b"a\n\x1b[31m\xff") == r"'a\n\x1b[31m\\xff'"
     assert len(quoted(b"x" * 5000)) < 250
@@ -188,6 +193,7 @@ def test_unknown_types_are_refused(kind: bytes) -> None:
         (Limits(name_bytes=5), "a path of 6 bytes"),
     ],
 )
+@withstands("bombs", "entries without end")
 def test_limits(limits: Limits, words: str) -> None:
     data = b"".join(block(b"file-%d" % each, size=2) + bytes(512) for each in range(3))
     with pytest.raises(ArchiveRefused, match=words):
@@ -195,6 +201,7 @@ def test_limits(limits: Limits, words: str) -> None:
 
 
 @pytest.mark.parametrize("kind", [b"x", b"g", b"L", b"K"])
+@withstands("bombs", "huge extended headers")
 def test_a_huge_extended_header_is_not_read(kind: bytes) -> None:
     with pytest.raises(ArchiveRefused, match="extended header of 8000000000 bytes"):
         read(block(b"x", kind, size=8_000_000_000))
@@ -300,6 +307,7 @@ SAMPLE = made(
     mend=st.booleans(),
 )
 @fuzzing(max_examples=400, deadline=None)
+@withstands("names", "any bytes at all")
 def test_whatever_bytes_come_the_reader_keeps_its_word(
     edits: list[tuple[int, bytes]], end: int, mend: bool
 ) -> None:
@@ -378,11 +386,13 @@ def test_a_sparse_map_by_hand() -> None:
         b"3\n0\n10\n",
     ],
 )
+@withstands("bombs", "sparse giants")
 def test_sparse_maps_that_lie(map_lines: bytes) -> None:
     with pytest.raises(BadArchive):
         read(sparse_1_0(map_lines, data=b"0123456789"))
 
 
+@withstands("bombs", "sparse giants")
 def test_a_sparse_giant_is_refused() -> None:
     with pytest.raises(ArchiveRefused, match="more than"):
         read(sparse_1_0(b"0\n", realsize=1 << 60))
