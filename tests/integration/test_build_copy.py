@@ -19,6 +19,7 @@ def yard(tmp_path: Path) -> Iterator[Yard]:
     yard = Yard(tmp_path)
     add_base(yard.store)
     yard.write({"a.txt": "a\n", "b.txt": "b\n", "d/x": "x\n", "d/e/y": "y\n"})
+    (yard.context / "broken").symlink_to("no")
     yield yard
     yard.close()
 
@@ -106,6 +107,18 @@ def test_a_private_context_does_not_make_a_private_image(yard: Yard) -> None:
     assert yard.whys == []
 
 
+def test_names_that_are_no_text(yard: Yard) -> None:
+    odd = os.fsencode(yard.context) + b"/d/\xff\n"
+    Path(os.fsdecode(odd)).write_text("odd")
+    lines = "FROM base AS x\nCOPY d /d\nCOPY <<E /doc\n\udcff\nE\nFROM base\nCOPY --from=x / /all\n"
+    for _ in range(2):
+        result = yard.build_bytes(lines.encode("utf-8", "surrogateescape"))
+        with yard.root(result) as root:
+            assert root.list("/all/d") == ["e", "x", "\udcff\n"]
+            assert root.read("/all/doc", errors="surrogateescape") == "\udcff\n"
+    assert yard.whys == []
+
+
 def test_a_directory_that_exists_keeps_its_attributes(yard: Yard) -> None:
     (yard.context / "d").chmod(0o700)
     result = yard.build("FROM base\nCOPY --chown=7 d /etc/\n")
@@ -189,6 +202,7 @@ def test_a_step_that_changes_nothing_makes_no_layer(yard: Yard) -> None:
         ("FROM base\nCOPY --chmod=999 a.txt /\n", "invalid chmod parameter", 2),
         ("FROM base\nCOPY http://x/y /\n", "source can't be a URL for COPY", 2),
         ("FROM base\nCOPY --from=missing /a /\n", "no such image: missing", 2),
+        ("FROM base\nCOPY broken /\n", "it is a link, and what it leads to is not in there: no", 2),
         ("FROM base\nCOPY ../a /\n", "nothing above the build context", 2),
         ("FROM base\nCOPY a.txt /etc/motd/\n", "cannot make directory /etc/motd", 2),
         ("FROM missing\n", "no such image: missing", 1),
@@ -217,7 +231,7 @@ def test_what_is_ignored_is_not_there(yard: Yard) -> None:
     yard.write({".dockerignore": "*.txt\n!b.txt\nd/e\nDockerfile\n", "Dockerfile": ""})
     result = yard.build("FROM base\nCOPY . /all\n")
     with yard.root(result) as root:
-        assert root.list("/all") == [".dockerignore", "b.txt", "d"]
+        assert root.list("/all") == [".dockerignore", "b.txt", "broken", "d"]
         assert root.list("/all/d") == ["x"]
     with pytest.raises(BuildError, match=r"left out by \.dockerignore"):
         yard.build("FROM base\nCOPY a.txt /\n")

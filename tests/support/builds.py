@@ -203,11 +203,17 @@ class Yard:
         self, dockerfile: str, *, args: dict[str, str] | None = None, **options: object
     ) -> BuildResult:
         """Build; what was told is in `events` afterwards."""
+        return self.build_bytes(dockerfile.encode(), args=args, **options)
+
+    def build_bytes(
+        self, dockerfile: bytes, *, args: dict[str, str] | None = None, **options: object
+    ) -> BuildResult:
+        """Build a Dockerfile that may be no text."""
         self.events = []
         told = BuildOptions(
             context=str(self.context),
             dockerfile="-",
-            stdin=dockerfile.encode(),
+            stdin=dockerfile,
             build_args=args,
             **options,  # type: ignore[arg-type]
         )
@@ -277,9 +283,10 @@ class View:
     def __exit__(self, *_: object) -> None:
         self._fd.close()
 
-    def read(self, path: str) -> str:
+    def read(self, path: str, errors: str = "strict") -> str:
         """Read a file."""
-        with open(self._inside.open(path, os.O_RDONLY), encoding="utf-8") as file:
+        number = self._inside.open(path, os.O_RDONLY)
+        with open(number, encoding="utf-8", errors=errors) as file:
             return file.read()
 
     def stat(self, path: str) -> os.stat_result:

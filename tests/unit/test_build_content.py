@@ -187,6 +187,13 @@ def test_what_a_build_begins_with(place: Path) -> None:
     assert not inputs.ignore.ignores("x")
 
 
+def test_a_dockerfile_in_small_letters(place: Path) -> None:
+    (place / "dockerfile").write_text("FROM small\n")
+    assert read_inputs(BuildOptions(context=str(place)), NOWHERE).source.text == "FROM small\n"
+    (place / "Dockerfile").write_text("FROM usual\n")
+    assert read_inputs(BuildOptions(context=str(place)), NOWHERE).source.text == "FROM usual\n"
+
+
 def test_a_dockerfile_from_standard_input(place: Path) -> None:
     alone = read_inputs(BuildOptions(context="-", stdin=b"FROM a\n"), NOWHERE)
     assert alone.context == ""

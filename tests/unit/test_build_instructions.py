@@ -150,6 +150,8 @@ def test_a_title_is_one_line_in_capitals() -> None:
         ("ONBUILD", "ONBUILD requires at least one argument"),
         ("ONBUILD ONBUILD RUN a", "Chaining ONBUILD"),
         ("ONBUILD FROM a", "FROM isn't allowed as an ONBUILD trigger"),
+        ("RUN a \udcff", "is not UTF-8 text"),
+        ("LABEL a=\udcff", "is not UTF-8 text"),
         ("ONBUILD RUNN a", "unknown instruction: RUNN (did you mean RUN?)"),
         ("ONBUILD COPY a", "COPY requires at least two arguments"),
         ("HEALTHCHECK", "HEALTHCHECK requires at least one argument"),

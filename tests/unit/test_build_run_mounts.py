@@ -118,6 +118,10 @@ def test_bad_options_secret(text: str) -> None:
 
 
 def test_options_that_cannot_be_met() -> None:
+    with pytest.raises(InvalidInput, match="build arg 'A' is not UTF-8 text"):
+        BuildOptions(context=".", build_args={"A": "\udcff"})
+    with pytest.raises(InvalidInput, match=r"label '\\udcff' is not UTF-8 text"):
+        BuildOptions(context=".", labels={"\udcff": "b"})
     with pytest.raises(InvalidInput, match="network"):
         BuildOptions(context=".", network="bridge")
     with pytest.raises(Unsupported, match="pulled"):

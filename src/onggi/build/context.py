@@ -148,7 +148,9 @@ def _directory(path: str) -> str:
 def _dockerfile(context: str, path: str) -> str:
     """Find the Dockerfile: as named from here, else as named from the context."""
     if not path:
-        return f"{context}/Dockerfile"
+        lower = f"{context}/dockerfile"  # as BuildKit looks for it when there is no other
+        usual = f"{context}/Dockerfile"
+        return lower if os.path.exists(lower) and not os.path.lexists(usual) else usual
     inside = os.path.join(context, path)
     return inside if not os.path.exists(path) and os.path.exists(inside) else path
 

@@ -70,7 +70,8 @@ class StepInputs:
 
     def key(self) -> str:
         """Return the digest of all of it, as hex digits."""
-        return hashlib.sha256(jsontext.canonical([_VERSION, self.to_json()])).hexdigest()
+        # Names of files need not be UTF-8.
+        return hashlib.sha256(jsontext.canonical_ascii([_VERSION, self.to_json()])).hexdigest()
 
 
 def explain(before: StepInputs | None, now: StepInputs, *, was_made: bool = True) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 
+from onggi.build.source import is_text
 from onggi.errors import InvalidInput, Unsupported
 
 TYPE_CHECKING = False
@@ -59,6 +60,13 @@ class Secret:
         if env and file:
             raise InvalidInput(f"secret {text!r} names both a file and a variable")
         return cls(said["id"], file=file, env=env)
+
+
+def _require_text(kind: str, values: Mapping[str, str]) -> None:
+    """Hold to UTF-8 what becomes part of the image's config."""
+    for name, value in values.items():
+        if not is_text(f"{name}{value}"):
+            raise InvalidInput(f"{kind} {name!a} is not UTF-8 text")
 
 
 def parse_host(text: str) -> tuple[str, str]:
@@ -146,6 +154,8 @@ class BuildOptions:
             raise Unsupported(
                 "images cannot be pulled yet", hint="leave out --pull to build on local images"
             )
+        for kind, values in (("build arg", build_args), ("label", labels)):
+            _require_text(kind, values or {})
         self.context = context
         self.dockerfile = dockerfile
         self.tags = tuple(tags)

@@ -215,6 +215,8 @@ def _makes_layer(instruction: Instruction) -> bool:
 
 
 def _said(error: BaseException) -> str:
+    if isinstance(error, KeyboardInterrupt):
+        return "interrupted"
     return _in_words(error) if isinstance(error, OSError) else str(error) or type(error).__name__
 
 

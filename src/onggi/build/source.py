@@ -8,6 +8,11 @@ from __future__ import annotations
 _RULE = "-" * 20
 
 
+def is_text(text: str) -> bool:
+    """Whether it holds no bytes that came from outside and were no UTF-8 (PEP 383)."""
+    return text.isascii() or not any("\udc80" <= letter <= "\udcff" for letter in text)
+
+
 class Range:
     """Lines `start` to `end` of a Dockerfile, both counted from 1 and both included."""
 

@@ -164,9 +164,19 @@ class Tree:
                     name = path.rpartition("/")[2]
                     return Found(resolved, name, os.fstat(place.fileno()))
         except (FileNotFoundError, NotADirectoryError):
-            above = ".." in (source or path).split("/")
-            hint = "nothing above the build context can be copied" if above else ""
+            hint = self._missing(path, source or path)
         raise SourceNotFound(f"/{(source or path).lstrip('/')}", hint=hint)
+
+    def _missing(self, path: str, source: str) -> str:
+        """Say of what is not there what may have been misunderstood."""
+        if ".." in source.split("/"):
+            return "nothing above the build context can be copied"
+        try:
+            with Fd(self.inside.open(path, O_PATH | os.O_NOFOLLOW)) as place:
+                target = os.readlink("", dir_fd=place.fileno())
+        except OSError:
+            return ""
+        return f"it is a link, and what it leads to is not in there: {target}"
 
     def _resolved(self, place: Fd, path: str) -> str:
         """Return where a path really leads, all links followed, relative to the root."""

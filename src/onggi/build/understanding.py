@@ -28,6 +28,7 @@ from onggi.build.instructions import (
     Volume,
     Workdir,
 )
+from onggi.build.source import is_text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -63,6 +64,7 @@ def understand(statement: Statement, source: Source) -> Instruction:
     Raises: DockerfileError: unknown instruction, wrong flags or arguments; with its place.
     """
     try:
+        _require_text(statement)
         return _instruction(statement)
     except SyntaxProblem as problem:
         line = statement.range.start
@@ -78,6 +80,16 @@ def _instruction(statement: Statement) -> Instruction:
             f"unknown instruction: {statement.name}{_suggestion(statement.keyword)}"
         )
     return read(statement)
+
+
+def _require_text(statement: Statement) -> None:
+    """Hold to UTF-8 what becomes part of the image's config; documents of COPY do not."""
+    kept = [statement.original]
+    if statement.keyword in ("RUN", "ONBUILD"):
+        kept += [heredoc.text for heredoc in statement.heredocs]
+    for text in kept:
+        if not is_text(text):
+            raise SyntaxProblem("the instruction is not UTF-8 text")
 
 
 def _suggestion(keyword: str) -> str:

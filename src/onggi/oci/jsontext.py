@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-__all__ = ["canonical", "dumps", "loads", "loads_unique"]
+__all__ = ["canonical", "canonical_ascii", "dumps", "loads", "loads_unique"]
 
 _SPACE = " \t\n\r"
 _LEAST, _MOST = -(1 << 63), (1 << 64) - 1  # what a signed or an unsigned word holds
@@ -145,6 +145,7 @@ _loads = _make_loads(_Rules(None))
 _loads_unique = _make_loads(_Rules(_unique))
 _dumps = _make_dumps(sort_keys=False, ascii_only=True)
 _canonical = _make_dumps(sort_keys=True, ascii_only=False)
+_canonical_ascii = _make_dumps(sort_keys=True, ascii_only=True)
 
 
 def loads(text: str | bytes) -> Any:
@@ -190,3 +191,12 @@ def canonical(value: Any) -> bytes:
     """
     text: str = _flat(_canonical, value)
     return text.encode("utf-8")
+
+
+def canonical_ascii(value: Any) -> bytes:
+    """Return `value` in ASCII with sorted keys: equal values give equal bytes, any str survives.
+
+    Raises: as `dumps`.
+    """
+    text: str = _flat(_canonical_ascii, value)
+    return text.encode("ascii")
