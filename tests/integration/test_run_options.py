@@ -328,6 +328,15 @@ def test_a_refused_container_leaves_no_volume_and_no_directory(jar: Onggi, tmp_p
     assert jar("volume", "ls", "-q").stdout == ""
 
 
+def test_a_limit_that_the_host_does_not_allow_is_told_with_its_own(jar: Onggi) -> None:
+    most = int(Path("/proc/sys/fs/nr_open").read_text())  # not even root may ask for more
+    done = jar.attempt("run", "--rm", "--ulimit", f"nofile={most + 1}", "busybox", "true")
+    assert (done.returncode, len(done.stderr.splitlines())) == (125, 1)
+    assert re.search(
+        r"RLIMIT_NOFILE to .* this host allows us at most (\d+|unlimited)", done.stderr
+    )
+
+
 def test_refusals_that_end_with_1(jar: Onggi) -> None:
     done = jar.attempt("run", "-d", "-a", "stdout", "busybox", "true")
     assert (done.returncode, "cannot specify both" in done.stderr) == (1, True)

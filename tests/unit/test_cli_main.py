@@ -60,6 +60,11 @@ WAIT = "onggi wait CONTAINER [CONTAINER...]"
     [
         (["--frob"], 125, "unknown flag: --frob (see 'onggi --help')"),
         (["--root"], 125, "flag needs an argument: --root (see 'onggi --help')"),
+        (
+            ["--root=", "ps"],
+            125,
+            'invalid argument "" for "--root" flag: it names no directory',
+        ),
         (["frobnicate"], 1, "unknown command: onggi frobnicate (see 'onggi --help')"),
         (["help", "frobnicate"], 1, "unknown command: onggi frobnicate (see 'onggi --help')"),
         (

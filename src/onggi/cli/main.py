@@ -13,7 +13,7 @@ import sys
 
 from onggi.cli.careful import Careful
 from onggi.cli.invocation import STDERR, STDOUT, Invocation, sentence, silence
-from onggi.cli.options import Command, Given, Section, Switch, Text, UsageError, parse
+from onggi.cli.options import Command, Given, Section, Switch, Text, UsageError, bad_value, parse
 from onggi.cli.table import COMMANDS, MANAGEMENT, find
 from onggi.errors import Internal, OnggiError
 
@@ -133,7 +133,12 @@ def _run(words: list[str]) -> int:
     except UsageError as error:
         Invocation(root=None, debug=False).complain(error)
         return error.exit_code
-    return _guarded(given, Invocation(root=given.text("root"), debug=given.on("debug")))
+    invocation = Invocation(root=given.text("root"), debug=given.on("debug"))
+    if given.text("root") == "":
+        # A variable that is not set, most likely; what it was to keep apart would meet the host's.
+        invocation.complain(bad_value("--root", "", "it names no directory"))
+        return UsageError.exit_code
+    return _guarded(given, invocation)
 
 
 def _guarded(given: Given, invocation: Invocation) -> int:

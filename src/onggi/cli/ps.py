@@ -47,7 +47,7 @@ COMMAND = Command(
     examples=(
         ("onggi ps -a -f status=exited", "those that have ended"),
         ("onggi ps --format 'table {{.Names}}\\t{{.Status}}'", "columns of your choice"),
-        ("onggi rm $(onggi ps -aq)", "remove all that do not run"),
+        ("onggi rm $(onggi ps -q -f status=exited)", "remove all that have ended"),
     ),
 )
 

@@ -41,14 +41,28 @@ PROCESS = Section(
 )
 FILES = Section(
     "What it sees of the file system",
-    Texts("volume", "v", "SOURCE:DIR[:ro]", "Mount a host directory or a named volume at DIR"),
     Texts(
-        "mount", "", "KEY=VALUE,...", "The same in words: type=bind|volume|tmpfs, source, target"
+        "volume",
+        "v",
+        "SOURCE:DIR[:ro]",
+        "Mount a host directory or a named volume at DIR; a new volume gets what the image has",
+    ),
+    Texts(
+        "mount",
+        "",
+        "KEY=VALUE,...",
+        "The same in words: type=bind|volume|tmpfs, source, target, readonly, bind-propagation, "
+        "bind-recursive, volume-nocopy, tmpfs-size, tmpfs-mode",
     ),
     Texts("tmpfs", "", "DIR[:OPTIONS]", "Mount memory at DIR, as in /run:size=64m"),
     Switch("read-only", "", "Make the container's root read-only"),
     Text("shm-size", "", "BYTES", "Size of /dev/shm, 64m when not given"),
-    Texts("device", "", "DEVICE[:PATH[:rwm]]", "Let it use a device of the host"),
+    Texts(
+        "device",
+        "",
+        "DEVICE[:PATH[:rwm]]",
+        "Let it use a device of the host, or a directory of them",
+    ),
 )
 ISOLATION = Section(
     "How it is isolated",
@@ -104,7 +118,9 @@ COMMAND = Command(
     "The host makes the container's control groups and sets their numbers before the program "
     "runs a single instruction.\n\n"
     "The exit code is the program's: 128+n when signal n ended it, 126 when it cannot be "
-    "executed, 127 when it is not there, and 125 when no container could be made.",
+    "executed, 127 when it is not there, and 125 when no container could be made.\n\n"
+    "Of Docker's options, those for networks and ports, registries, restarts and health checks are "
+    "not there yet; each is refused with the reason, and with what may do instead.",
     sections=(PROCESS, FILES, ISOLATION, RESOURCES),
     examples=(
         ("onggi run --rm -it debian:bookworm bash", "a shell, gone without a trace afterwards"),

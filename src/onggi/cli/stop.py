@@ -17,7 +17,8 @@ COMMAND = Command(
     least=1,
     most=None,
     description="Asks a container's program to end, with the image's stop signal or SIGTERM, and "
-    "kills it when it has not ended in time. Stopping a container that has ended is no error.",
+    "kills it when it has not ended in time. Several are stopped at once. Stopping a container "
+    "that has ended is no error.",
     sections=(
         Section(
             "Options",

@@ -97,7 +97,13 @@ class SetLimit(Step):
         self.hard = hard
 
     def apply(self, context: Context) -> None:
-        process.setrlimit(process.RLIMITS[self.name], self.soft, self.hard, context.pid)
+        number = process.RLIMITS[self.name]
+        try:
+            process.setrlimit(number, self.soft, self.hard, context.pid)
+        except PermissionError as error:
+            most = process.getrlimit(number, context.pid)[1]
+            error.add_note(f"this host allows us at most {_limit(most)}")
+            raise
 
     def describe(self) -> str:
         return f"limit {self.name} to {_limit(self.soft)} (hard {_limit(self.hard)})"
