@@ -175,10 +175,10 @@ def test_options_that_change_nothing(jar: Onggi, context: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "code", "message"),
     [
-        (["--push"], 125, "unsupported flag: --push (images cannot be pushed yet"),
-        (["--ssh=default"], 125, "unsupported flag: --ssh (pass a key as --secret"),
-        (["--cache-from", "x"], 125, "unsupported flag: --cache-from (the cache lies in the store"),
-        (["--provenance=true"], 125, "--provenance makes attestations"),
+        (["--push"], 125, "--push is not available: there is no registry client yet"),
+        (["--ssh=default"], 125, "--ssh is not available: pass a key as --secret"),
+        (["--cache-from", "x"], 125, "--cache-from is not available: the cache lies in the store"),
+        (["--provenance=true"], 125, "--provenance true is not available: no attestations"),
         (["-o", "type=registry"], 1, "images cannot be pushed yet"),
         (["-o", "type=image,push=true"], 1, "images cannot be pushed yet"),
         (["-o", "type=zip,dest=x"], 1, "unknown --output type 'zip' (local, tar,"),

@@ -405,7 +405,10 @@ def test_import(engine: Engine, onggi_command: Output, monkeypatch: pytest.Monke
 def test_what_docker_can_and_this_cannot(onggi_command: Output) -> None:
     said = "onggi: cannot fetch 'https://x/y.tar' (curl it into: onggi import - NAME)\n"
     onggi_command("import", "https://x/y.tar", code=1, err=said)
-    said = "onggi: containers cannot be paused yet (leave out --pause, or stop it)\n"
+    said = (
+        "onggi: -p, --pause is not available: "
+        "containers cannot be paused yet; stop one that writes meanwhile\n"
+    )
     onggi_command("commit", "-p", "web", code=125, err=said)
     assert onggi_command("commit", "--pause=false", "web")
 

@@ -103,7 +103,50 @@ _RUN: tuple[Absent, ...] = (
     AbsentSwitch("use-api-socket", "mount a socket with -v", fine=("false",)),
 )
 
-_COMMANDS = {"run": _RUN, "exec": tuple(one for one in _RUN if one.name == "detach-keys")}
+_CACHE = "the cache lies in the store, is used by itself and kept by itself"
+_CONFINED = "RUN steps stay confined"
+_ATTESTATIONS = "no attestations are made"
+_CHECK = "there is no check without a build"
+_BUILD: tuple[Absent, ...] = (
+    AbsentSwitch("rm", "", fine=_ANYWAY),  # what a step leaves is always removed
+    AbsentSwitch("force-rm", "", fine=_ANYWAY),
+    AbsentSwitch("load", "", fine=_ANYWAY),  # what has no --output goes into the store anyway
+    AbsentSwitch("compress", "", fine=_ANYWAY),  # a context is not sent anywhere
+    AbsentSwitch("disable-content-trust", "", fine=_ANYWAY),
+    AbsentSwitch(
+        "push", "there is no registry client yet; build, then skopeo copy oci:STORE:NAME docker://"
+    ),
+    Absent("ssh", "pass a key as --secret id=NAME,src=FILE"),
+    Absent("cache-from", _CACHE),
+    Absent("cache-to", _CACHE),
+    AbsentSwitch("squash", "end with FROM scratch and COPY --from=STAGE / /", fine=("false",)),
+    Absent("build-context", "take files with COPY --from=IMAGE, or from the context"),
+    Absent("builder", "there is one builder, which needs no name", fine=("", "default")),
+    Absent("provenance", _ATTESTATIONS, fine=("false",)),
+    Absent("sbom", _ATTESTATIONS, fine=("false",)),
+    Absent("attest", _ATTESTATIONS),
+    Absent("allow", _CONFINED),
+    Absent("security-opt", _CONFINED),
+    AbsentSwitch("check", _CHECK, fine=("false",)),
+    Absent("call", _CHECK, fine=("", "build")),
+    Absent("cgroup-parent", "limit each step with --memory, --cpu-quota and the like"),
+    Absent("isolation", _WINDOWS, fine=("", "default")),
+)
+_COMMIT = (
+    AbsentSwitch(
+        "pause",
+        "containers cannot be paused yet; stop one that writes meanwhile",
+        short="p",
+        fine=("false",),
+    ),
+)
+
+_COMMANDS = {
+    "run": _RUN,
+    "exec": tuple(one for one in _RUN if one.name == "detach-keys"),
+    "build": _BUILD,
+    "commit": _COMMIT,
+}
 
 
 def find(command: str, name: str) -> Absent | None:

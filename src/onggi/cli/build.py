@@ -11,7 +11,7 @@ from onggi.build.output import Output
 from onggi.build.progress import make_renderer
 from onggi.cli import pairs, tarballs
 from onggi.cli.careful import beneath
-from onggi.cli.options import Command, Given, Section, Switch, Text, Texts, UsageError
+from onggi.cli.options import Command, Given, Section, Switch, Text, Texts
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -66,32 +66,8 @@ COMMAND = Command(
             Text("shm-size", "", "BYTES", "Size of /dev/shm, 64m when not given"),
             Texts("ulimit", "", "NAME=SOFT[:HARD]", "Set a resource limit, as in nofile=1024"),
         ),
-        Section(
-            "Accepted because Docker has them, and without effect",
-            Switch("compress", "", "The context is never sent anywhere"),
-            Switch("force-rm", "", "What a failed step has made is always removed"),
-            Switch("load", "", "The image always goes into the store, unless --output is given"),
-            Switch("rm", "", "A step's container is always removed", on=True),
-            Text("provenance", "", "false", "No attestations are made"),
-            Text("sbom", "", "false", "The same"),
-        ),
     ),
-    refused={
-        "allow": "RUN steps stay confined",
-        "attest": "no attestations are made",
-        "build-context": "use COPY --from=IMAGE, or a directory inside the context",
-        "builder": "there is one builder, and it needs no name",
-        "cache-from": "the cache lies in the store and is used by itself; leave it out",
-        "cache-to": "the cache lies in the store and is kept by itself; leave it out",
-        "call": "there is no check without a build; leave it out",
-        "cgroup-parent": "limit each step with --memory, --cpu-quota and the like",
-        "check": "there is no check without a build; leave it out",
-        "isolation": "there is one kind, containers",
-        "push": "images cannot be pushed yet; build, then skopeo copy oci:STORE:NAME docker://…",
-        "security-opt": "RUN steps stay confined",
-        "squash": "use a last stage FROM scratch with COPY --from=STAGE / /",
-        "ssh": "pass a key as --secret id=NAME,src=FILE",
-    },
+    docker="build",
     examples=(
         ("onggi build -t guestbook examples/guestbook", "build and name"),
         (
@@ -108,7 +84,6 @@ LIMITS = tuple(option.name for option in COMMAND.sections[1].options)
 
 def execute(given: Given, invocation: Invocation) -> int:
     """Build the image, and print or write its ID."""
-    _refuse_attestations(given)
     style = "quiet" if given.on("quiet") else given.text("progress") or "auto"
     with contextlib.ExitStack() as files:
         options = build_options(given)
@@ -123,12 +98,6 @@ def execute(given: Given, invocation: Invocation) -> int:
     if style == "quiet" and not any(each.is_archive and not each.path for each in options.outputs):
         print(identity)
     return 0
-
-
-def _refuse_attestations(given: Given) -> None:
-    for option in ("provenance", "sbom"):
-        if (given.text(option) or "false") != "false":
-            raise UsageError(f"--{option} makes attestations, which are not supported")
 
 
 def _metadata(invocation: Invocation, identity: str, options: BuildOptions) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from onggi.cli.options import Command, Given, Section, Switch, Text, Texts, UsageError
+from onggi.cli.options import Command, Given, Section, Text, Texts
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,17 +23,15 @@ COMMAND = Command(
                 "change", "c", "INSTRUCTION", "Apply a Dockerfile instruction, as in 'CMD [\"sh\"]'"
             ),
             Text("message", "m", "TEXT", "Say in the history what was done"),
-            Switch("pause", "p", "Refused: it is not paused meanwhile, so stop it if it writes"),
         ),
     ),
+    docker="commit",
     examples=(("onggi commit -m 'before the crash' web web:evidence", "keep what is there"),),
 )
 
 
 def execute(given: Given, invocation: Invocation) -> int:
     """Commit the container, and print the image's ID."""
-    if given.on("pause"):
-        raise UsageError("containers cannot be paused yet", hint="leave out --pause, or stop it")
     name, *rest = given.arguments
     identity = invocation.engine.containers.get(name).commit(
         reference=rest[0] if rest else None,

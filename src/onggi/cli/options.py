@@ -21,7 +21,7 @@ from onggi.errors import InvalidInput
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Sequence
 
 _TRUE = ("1", "t", "T", "true", "TRUE", "True")
 _FALSE = ("0", "f", "F", "false", "FALSE", "False")
@@ -140,8 +140,7 @@ class Command:
     """A command's whole declaration.
 
     `arguments` is the usage line's tail; `least` and `most` bound how many there are (`most` of
-    None: no bound). `failure` is the exit code of a refusal that is not about the words. `refused`
-    are long options that people know and that are not here, each with what to do instead. `docker`
+    None: no bound). `failure` is the exit code of a refusal that is not about the words. `docker`
     names the command of Docker's that has more of them, in `absent`; "" is none.
     """
 
@@ -154,7 +153,6 @@ class Command:
         "interspersed",
         "least",
         "most",
-        "refused",
         "sections",
     )
 
@@ -169,7 +167,6 @@ class Command:
         examples: Sequence[tuple[str, str]] = (),
         interspersed: bool = True,
         failure: int = 1,
-        refused: Mapping[str, str] | None = None,
         docker: str = "",
     ) -> None:
         self.arguments = arguments
@@ -180,7 +177,6 @@ class Command:
         self.interspersed = interspersed
         self.least = least
         self.most = most
-        self.refused = refused or {}
         self.sections = sections
 
     def options(self) -> list[Option]:
@@ -321,8 +317,6 @@ class _Reader:
             raise bad_value(option.spelled, raw, str(why)) from None
 
     def _unknown(self, message: str, name: str = "") -> UsageError:
-        if name in self.command.refused:
-            return UsageError(f"unsupported flag: --{name}", hint=self.command.refused[name])
         near = nearest(name, self.long) if name else ""
         see = f"see '{self.spelled} --help'"
         return UsageError(message, hint=f"did you mean --{near}? {see}" if near else see)
