@@ -72,7 +72,9 @@ def test_results(text: str, result: str) -> None:
         ("{{if .Name}}x", "{{if …}} has no {{end}}"),
         ("{{if .Name}}x{{else}}y", "{{if …}} has no {{end}}"),
         ("{{if .Name}}x{{else range .Mounts}}y{{end}}", "unexpected {{else range .Mounts}}"),
-        ("{{$x := 1}}", "variables are not supported in {{$x := 1}}"),
+        ("{{$x = 1}}", "unexpected '=' in {{$x = 1}}"),
+        ("{{$x, $y := 1}}", "two variables in {{$x, $y := 1}}"),
+        ("{{if $x, $y := 1}}{{end}}", "two variables in {{if $x, $y := 1}}"),
         ("{{.Name | }}", "missing value after '|'"),
         ("{{.Name | .Name}}", "'.Name' is not a function"),
         ("{{.Name )}}", "unexpected ')' in {{.Name )}}"),
@@ -86,6 +88,32 @@ def test_what_does_not_parse(text: str, why: str) -> None:
         Template(text)
     assert caught.value.message == f"template: {why}"
     assert caught.value.exit_code == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "result"),
+    [
+        ("{{$n := .Name}}{{$n}} {{$n | upper}}", "web WEB"),
+        ("{{range $i, $e := .Config.Env}}{{$i}}:{{$e}} {{end}}", "0:A=1 1:B=2 "),
+        ("{{range $e := .Config.Env}}{{$e}}={{.}} {{end}}", "A=1=A=1 B=2=B=2 "),
+        ("{{range .Config.Env}}{{$.Name}} {{end}}", "web web "),
+        ("{{with $s := .Name}}{{$s}}{{end}}", "web"),
+        ("{{if $s := .Name}}{{$s}}{{end}}", "web"),
+        ("{{range $k, $v := .Config}}{{$k}}={{index $v 0}} {{end}}", "Env=A=1 "),
+        ("{{$x := 1}}{{with .Config}}{{$x := 2}}{{$x}}{{end}}{{$x}}", "21"),
+        ("{{$c := .Config}}{{index $c.Env 1}} {{len $c.Env}}", "B=2 2"),
+        ("{{range $i, $e := .Config.None}}x{{else}}none{{end}}", "none"),
+    ],
+)
+def test_variables(text: str, result: str) -> None:
+    settings = {"Env": ["A=1", "B=2"]} if "None" not in text else {"None": None}
+    web = {"Name": "web", "Config": settings}
+    assert Template(text).render(web) == result
+
+
+def test_a_variable_that_nobody_declared() -> None:
+    with pytest.raises(BadTemplate, match=r'undefined variable "\$x"'):
+        Template("{{if true}}{{$x := 1}}{{end}}{{$x}}").render({})
 
 
 def test_an_unknown_function_is_answered_with_those_there_are() -> None:

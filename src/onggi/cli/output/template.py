@@ -9,8 +9,9 @@ Text with actions between double braces; `{{-` and `-}}` trim the white space be
     {{.Label "app"}}                       a method, where the object has it
     {{if .X}} … {{else if .Y}} … {{else}} … {{end}}
     {{range .Mounts}} … {{end}}   {{with .X}} … {{end}}
+    {{$name := .Name}}   {{range $key, $value := .Config.Labels}} … {{end}}   {{$.Id}}
 
-Variables, `define` and `block` are not there, and are refused by name.
+`define`, `block` and giving a variable another value (`=`) are not there, and are refused.
 
 Source: pkg.go.dev/text/template; docs.docker.com/engine/cli/formatting for the added functions.
 """
@@ -25,14 +26,15 @@ from onggi.errors import InvalidInput
 from onggi.linux.control_characters import in_json
 
 Value = object
-Expression = Callable[[Value], Value]
-Part = Callable[[Value], str]
+Expression = Callable[["Scope"], Value]
+Part = Callable[["Scope"], str]
 
 _ACTION = re.compile(r"\{\{(- )?(.*?)( -)?\}\}", re.DOTALL)
 _TOKEN = re.compile(
     r"""\s*(?:
       (?P<string>"(?:[^"\\]|\\.)*"|`[^`]*`)
     | (?P<number>-?\d+(?:\.\d+)?)
+    | (?P<variable>\$\w*(?:\.[^\W\d]\w*)*)
     | (?P<field>\.(?:[^\W\d][\w]*(?:\.[^\W\d][\w]*)*)?)
     | (?P<word>[^\W\d]\w*)
     | (?P<close>\)(?:\.[^\W\d]\w*)*)
@@ -41,6 +43,10 @@ _TOKEN = re.compile(
     )""",
     re.VERBOSE,
 )
+
+
+# `$name := …`, and for range also `$key, $name := …`.
+_DECLARATION = re.compile(r"(\$\w+)(?:\s*,\s*(\$\w+))?\s*:=\s*(.*)", re.DOTALL)
 
 
 class BadTemplate(InvalidInput):
@@ -65,11 +71,25 @@ class Template:
 
         Raises: BadTemplate: a field does not exist, a function got what it cannot use.
         """
-        return _joined(self._parts, dot)
+        return _joined(self._parts, Scope(dot, {"$": dot}))
 
 
-def _joined(parts: list[Part], dot: Value) -> str:
-    return "".join(part(dot) for part in parts)
+class Scope:
+    """What a part of a template sees: the object it is about, and the variables so far."""
+
+    __slots__ = ("dot", "variables")
+
+    def __init__(self, dot: Value, variables: dict[str, Value]) -> None:
+        self.dot = dot
+        self.variables = variables
+
+    def inner(self, dot: Value, names: Mapping[str, Value]) -> Scope:
+        """Return the scope of a block: what it declares is forgotten at its end."""
+        return Scope(dot, {**self.variables, **names})
+
+
+def _joined(parts: list[Part], scope: Scope) -> str:
+    return "".join(part(scope) for part in parts)
 
 
 def _split(text: str) -> Iterator[tuple[str, str]]:
@@ -111,11 +131,11 @@ class _Parser:
             elif word in _BLOCKS:
                 parts.append(self._block(word, rest))
             elif not piece.startswith("/*"):
-                parts.append(_printing(expression(piece)))
+                parts.append(_action(piece))
         return parts, ""
 
     def _block(self, word: str, condition: str) -> Part:
-        value = expression(condition)
+        names, value = _declared(word, condition)
         body, ending = self._until()
         other: list[Part] = []
         if ending.startswith("else "):
@@ -125,7 +145,7 @@ class _Parser:
             other, ending = self._until()
         if not ending:
             raise BadTemplate(f"{{{{{word} …}}}} has no {{{{end}}}}")
-        return _BLOCKS[word](value, body, other)
+        return _BLOCKS[word](value, names, body, other)
 
 
 def _first_word(text: str) -> tuple[str, str]:
@@ -135,36 +155,81 @@ def _first_word(text: str) -> tuple[str, str]:
     return word, rest
 
 
+def _declared(word: str, condition: str) -> tuple[list[str], Expression]:
+    """Parse a block's condition: the variables that it declares, and the value."""
+    match = _DECLARATION.fullmatch(condition.strip())
+    if match is None:
+        return [], expression(condition)
+    names = [name for name in match.groups()[:2] if name]
+    if len(names) > 1 and word != "range":
+        raise BadTemplate(f"two variables in {{{{{word} {condition}}}}}")
+    return names, expression(match[3])
+
+
+def _action(piece: str) -> Part:
+    """Parse what is printed, or kept in a variable."""
+    match = _DECLARATION.fullmatch(piece)
+    if match is None:
+        value = expression(piece)
+        return lambda scope: go_text(value(scope))
+    if match[2]:
+        raise BadTemplate(f"two variables in {{{{{piece}}}}}")
+    name, kept = match[1], expression(match[3])
+
+    def declare(scope: Scope) -> str:
+        scope.variables[name] = kept(scope)
+        return ""
+
+    return declare
+
+
 def _text(text: str) -> Part:
-    return lambda _dot: text
+    return lambda _scope: text
 
 
-def _printing(value: Expression) -> Part:
-    return lambda dot: go_text(value(dot))
-
-
-def _if(value: Expression, body: list[Part], other: list[Part]) -> Part:
-    return lambda dot: _joined(body if value(dot) else other, dot)
-
-
-def _with(value: Expression, body: list[Part], other: list[Part]) -> Part:
-    def render(dot: Value) -> str:
-        inner = value(dot)
-        return _joined(body, inner) if inner else _joined(other, dot)
+def _if(value: Expression, names: list[str], body: list[Part], other: list[Part]) -> Part:
+    def render(scope: Scope) -> str:
+        found = value(scope)
+        inner = scope.inner(scope.dot, dict.fromkeys(names, found))
+        return _joined(body if found else other, inner)
 
     return render
 
 
-def _range(value: Expression, body: list[Part], other: list[Part]) -> Part:
-    def render(dot: Value) -> str:
-        inner = value(dot)
-        if not isinstance(inner, list | tuple | dict | None):
-            raise BadTemplate(f"range cannot go over {go_text(inner)}")
-        # Go goes over a map in the order of its keys.
-        items = [inner[key] for key in sorted(inner)] if isinstance(inner, dict) else inner
-        return "".join(_joined(body, item) for item in items) if items else _joined(other, dot)
+def _with(value: Expression, names: list[str], body: list[Part], other: list[Part]) -> Part:
+    def render(scope: Scope) -> str:
+        found = value(scope)
+        dot, parts = (found, body) if found else (scope.dot, other)
+        return _joined(parts, scope.inner(dot, dict.fromkeys(names, found)))
 
     return render
+
+
+def _range(value: Expression, names: list[str], body: list[Part], other: list[Part]) -> Part:
+    def render(scope: Scope) -> str:
+        found = value(scope)
+        if not isinstance(found, list | tuple | dict | None):
+            raise BadTemplate(f"range cannot go over {go_text(found)}")
+        items = _items(found)
+        if not items:
+            return _joined(other, scope.inner(scope.dot, {}))
+        return "".join(
+            _joined(body, scope.inner(entry, _named(names, key, entry))) for key, entry in items
+        )
+
+    return render
+
+
+def _named(names: list[str], key: Value, entry: Value) -> dict[str, Value]:
+    """Give a range's variables their values: one is the entry, of two the first is its key."""
+    return dict(zip(names, [key, entry][-len(names) :], strict=True)) if names else {}
+
+
+def _items(value: Value) -> list[tuple[Value, Value]]:
+    """Return (key, entry) of a map in the order of its keys, as Go does, or of a list."""
+    if isinstance(value, dict):
+        return [(key, value[key]) for key in sorted(value)]
+    return list(enumerate(value)) if isinstance(value, list | tuple) else []
 
 
 _BLOCKS = {"if": _if, "with": _with, "range": _range}
@@ -187,8 +252,7 @@ def _tokens(text: str) -> list[tuple[str, str]]:
         raise BadTemplate("missing value for command: nothing between the braces")
     for kind, token in tokens:
         if kind == "other":
-            what = "variables are not supported" if token == "$" else f"unexpected {token!r}"
-            raise BadTemplate(f"{what} in {{{{{text}}}}}")
+            raise BadTemplate(f"unexpected {token!r} in {{{{{text}}}}}")
     return tokens
 
 
@@ -231,18 +295,18 @@ def _method(token: str, value: Expression, operands: list[Expression]) -> Expres
     if not operands:
         return value
 
-    def evaluate(dot: Value) -> Value:
-        method = value(dot)
+    def evaluate(scope: Scope) -> Value:
+        method = value(scope)
         if not callable(method) or len(operands) != 1:
             raise BadTemplate(f"{token} has arguments but cannot be called with them")
-        return str(method(operands[0](dot)))
+        return str(method(operands[0](scope)))
 
     return evaluate
 
 
 def _calling(name: str, operands: list[Expression]) -> Expression:
-    def evaluate(dot: Value) -> Value:
-        values = [operand(dot) for operand in operands]
+    def evaluate(scope: Scope) -> Value:
+        values = [operand(scope) for operand in operands]
         try:
             return _FUNCTIONS[name](*values)
         except (TypeError, ValueError, LookupError, AttributeError) as error:
@@ -256,14 +320,16 @@ def _operand(tokens: list[tuple[str, str]]) -> Expression:
     kind, token = tokens.pop(0)
     if kind == "field":
         return _field(token)
+    if kind == "variable":
+        return _variable(token)
     if kind == "word" and token in _CONSTANTS:
-        return lambda _dot: _CONSTANTS[token]
+        return lambda _scope: _CONSTANTS[token]
     if kind == "string":
         text = token[1:-1] if token.startswith("`") else str(json.loads(token))
-        return lambda _dot: text
+        return lambda _scope: text
     if kind == "number":
         number = float(token) if "." in token else int(token)
-        return lambda _dot: number
+        return lambda _scope: number
     if token == "(":
         return _parenthesised(tokens)
     raise BadTemplate(f"unexpected {token!r}")
@@ -275,17 +341,30 @@ def _parenthesised(tokens: list[tuple[str, str]]) -> Expression:
     if not tokens or tokens[0][0] != "close":
         raise BadTemplate("'(' without ')'")
     fields = _field(tokens.pop(0)[1].removeprefix(")"))
-    return lambda dot: fields(value(dot))
+    return lambda scope: fields(scope.inner(value(scope), {}))
 
 
 def _field(token: str) -> Expression:
     path = [name for name in token.split(".") if name]
 
-    def evaluate(dot: Value) -> Value:
-        value = dot
+    def evaluate(scope: Scope) -> Value:
+        value = scope.dot
         for name in path:
             value = _member(value, name, token)
         return value
+
+    return evaluate
+
+
+def _variable(token: str) -> Expression:
+    """Return a variable's value, or a field of it; `$` alone is the whole object."""
+    name, dot, path = token.partition(".")
+    fields = _field(dot + path)
+
+    def evaluate(scope: Scope) -> Value:
+        if name not in scope.variables:
+            raise BadTemplate(f'undefined variable "{name}"')
+        return fields(scope.inner(scope.variables[name], {}))
 
     return evaluate
 
