@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 
-from onggi.engine import creation, recovery
+from onggi.engine import places, recovery
 from onggi.engine.users import read_accounts
 from onggi.errors import Internal, OnggiError
 from onggi.runtime import capabilities, frames, rundir, spec
@@ -71,7 +71,7 @@ class ContainerExecutor:
         Raises: StartFailed, InvalidInput
         """
         identifier = os.urandom(32).hex()
-        run_directory = creation.run_directory(self._engine.store, identifier)
+        run_directory = places.run_directory(self._engine.store, identifier)
         directory = self._engine.store.workshop.new_directory()
         watch = Watch(directory=directory, run_directory=run_directory, tied=True)
         try:
@@ -144,7 +144,7 @@ class ContainerExecutor:
         base = spec.mounts(shm_bytes=self._shm_bytes, own_network=own_network)
         return {
             "ociVersion": spec.OCI_VERSION,
-            "root": {"path": creation.root_directory(self._engine.store)},
+            "root": {"path": places.root_directory(self._engine.store)},
             "hostname": _HOSTNAME,
             "process": process,
             "mounts": [*base, *files, *_asked(request)],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from onggi.engine import attach, creation
+from onggi.engine import attach, places
 from onggi.engine.attach import Session
 from onggi.engine.options import Exit
 from onggi.errors import Conflict
@@ -84,7 +84,7 @@ class Container:
         """
         if self.state.is_alive():
             raise Conflict(f"container {self.id[:12]} is running already")
-        directory = creation.run_directory(self._store, self.id)
+        directory = places.run_directory(self._store, self.id)
         if os.path.exists(directory):
             self.recover()
         return self.start_locked(rundir.lock(directory), streams)
@@ -148,14 +148,14 @@ class Container:
         options = self.record["options"]
         return Watch(
             directory=self.directory,
-            run_directory=creation.run_directory(self._store, self.id),
+            run_directory=places.run_directory(self._store, self.id),
             interactive=options["interactive"] and not options["tty"],
             terminal=options["tty"],
             after=(REMOVE, self._store.root, self.id) if options["remove"] else (),
         )
 
     def _rootfs(self) -> list[Mount]:
-        return self._store.snapshots.mounts(self.id, beneath=creation.places(self._store))
+        return self._store.snapshots.mounts(self.id, beneath=places.beneath(self._store))
 
     def exec(self, options: ExecOptions, streams: Streams | None = None) -> ExecSession:
         """Run a further program in it.
@@ -168,7 +168,7 @@ class Container:
 
     def wait(self) -> Exit:
         """Wait until it does not run any more, and tell how it ended."""
-        directory = creation.run_directory(self._store, self.id)
+        directory = places.run_directory(self._store, self.id)
         rundir.wait_free(directory)
         while (current := self.state).status == state.RUNNING:
             self.recover()  # its monitor was killed: now it has another, or has ended
@@ -273,7 +273,7 @@ class Container:
         linux = self.record["config"]["linux"]
         if "uidMappings" not in linux:
             return None
-        from onggi.runtime.plan.container import user_map
+        from onggi.runtime.plan.users import user_map
         from onggi.store.owners import Owners
 
         mapping = user_map(linux)

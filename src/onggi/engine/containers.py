@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from onggi.engine import creation
 from onggi.engine.container import Container
 
 TYPE_CHECKING = False
@@ -22,6 +21,8 @@ class Containers:
 
     def create(self, options: ContainerOptions) -> Container:
         """Make a container, and do not start it."""
+        from onggi.engine import creation
+
         identifier, lock_fd = creation.create(self._engine.store, options, self._engine.host)
         creation.release(self._engine.store, identifier, lock_fd)
         return self._load(identifier)
@@ -35,6 +36,8 @@ class Containers:
         Raises: ImageNotFound, InvalidInput, NameTaken; StartFailed: the container was made and
             could not be started; it stays, unless it was to be removed when it ends.
         """
+        from onggi.engine import creation
+
         identifier, lock_fd = creation.create(self._engine.store, options, self._engine.host)
         session = self._load(identifier).start_locked(lock_fd, streams)
         if streams is None:

@@ -6,6 +6,7 @@ import os
 import time
 
 from onggi.engine import limits, names, spec, volumes
+from onggi.engine.places import FILES, beneath, root_directory, run_directory
 from onggi.engine.users import read_accounts
 from onggi.errors import AlreadyExists
 from onggi.image.images import get_image
@@ -25,9 +26,6 @@ if TYPE_CHECKING:
 
 _NAME_ATTEMPTS = 20
 _LOCALHOST = "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n"
-_FILES = {"/etc/hosts": "hosts", "/etc/hostname": "hostname", "/etc/resolv.conf": "resolv.conf"}
-
-_PLACES = ("dev", "etc", "proc", "sys")
 
 
 def create(store: Store, options: ContainerOptions, host: Host) -> tuple[str, int]:
@@ -77,7 +75,7 @@ def describe(
     record["directories"] = [source for source in sources if not os.path.exists(source)]
     durable = not options.remove
     return record, store.snapshots.planned_mounts(
-        directory, image.diff_ids, beneath=places(store), durable=durable
+        directory, image.diff_ids, beneath=beneath(store), durable=durable
     )
 
 
@@ -85,51 +83,6 @@ def release(store: Store, identifier: str, lock_fd: int) -> None:
     """Give back the lock of a container that is not started now."""
     rundir.remove(run_directory(store, identifier))
     os.close(lock_fd)
-
-
-def run_directory(store: Store, identifier: str) -> str:
-    """Return where a container keeps what lives only while it runs."""
-    return f"{store.run}/{identifier}"
-
-
-def root_directory(store: Store) -> str:
-    """Return the directory on which containers mount their roots.
-
-    One serves all: each mounts in a mount namespace of its own, where nobody else sees it.
-    """
-    path = f"{store.run}/root"
-    # Root of a user namespace, who cannot reach it by its path, must be able to stand in it.
-    os.makedirs(path, 0o755, exist_ok=True)
-    return path
-
-
-def places(store: Store) -> str:
-    """Return a directory with the places that every container mounts on, made at first use.
-
-    It lies beneath the image's layers, so that an image without them needs none, and what a
-    container wrote is what its program wrote.
-    """
-    path = f"{store.root}/places"
-    if not os.path.isdir(path):
-        half_made = store.workshop.new_directory()
-        for name in _PLACES:
-            os.makedirs(f"{half_made}/{name}", 0o755, exist_ok=True)
-        for inside in _FILES:
-            os.close(os.open(f"{half_made}{inside}", os.O_WRONLY | os.O_CREAT, 0o644))
-        _let_everybody_read(half_made)
-        try:
-            os.rename(half_made, path)
-        except OSError:
-            store.workshop.remove(half_made)  # another process was quicker
-    return path
-
-
-def _let_everybody_read(tree: str) -> None:
-    """Give a tree of ours the modes that it should have, whatever the caller's umask is."""
-    for directory, _, files in os.walk(tree):
-        os.chmod(directory, 0o755)
-        for name in files:
-            os.chmod(f"{directory}/{name}", 0o644)
 
 
 class _NoIds:
@@ -193,7 +146,7 @@ def _compose(
         image=image.config,
         accounts=read_accounts(trees),
         mounts=mounts,
-        files={inside: f"{directory}/{name}" for inside, name in _FILES.items()},
+        files={inside: f"{directory}/{name}" for inside, name in FILES.items()},
         request=granted,
         resources=resources,
         first_ids=first_ids,
@@ -268,7 +221,7 @@ def _discard(store: Store, identifier: str) -> None:
 
     store.volumes.remove_unnamed_of({identifier})
     directory = store.containers.path(identifier)
-    for file in _FILES.values():
+    for file in FILES.values():
         try:
             os.unlink(f"{directory}/{file}")
         except FileNotFoundError:

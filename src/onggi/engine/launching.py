@@ -16,9 +16,6 @@ if TYPE_CHECKING:
     from onggi.runtime.enter import Entry
     from onggi.runtime.order import Order
 
-# What monitors call by name once a container has ended.
-_MODULES = ("onggi.engine.afterwards", "onggi.engine.container", "onggi.resources.measure")
-
 
 class Launcher:
     """A launcher process of this engine's own. Any thread may ask it; it ends with `close`."""
@@ -32,7 +29,7 @@ class Launcher:
         self._requests = Requests(request_fd)
         try:
             self._process = subprocess.Popen(
-                [*startup.program("onggi.runtime.launcher"), str(theirs), *_MODULES],
+                [*startup.program("onggi.runtime.launcher"), str(theirs)],
                 pass_fds=(theirs,),
                 stdin=subprocess.DEVNULL,
                 start_new_session=True,

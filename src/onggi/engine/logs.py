@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 import time
 
-from onggi.engine import creation
+from onggi.engine import places
 from onggi.runtime import log, rundir, state
 
 TYPE_CHECKING = False
@@ -62,7 +62,7 @@ class _Goes:
 
     def _is_looked_after(self) -> bool:
         container = self._container
-        return rundir.is_held(creation.run_directory(container.store, container.id))
+        return rundir.is_held(places.run_directory(container.store, container.id))
 
     def wait(self) -> None:
         """Wait before looking again."""

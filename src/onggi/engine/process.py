@@ -14,7 +14,7 @@ from onggi.errors import Conflict, Internal
 from onggi.linux import channel, terminal
 from onggi.runtime import capabilities, enter, failure, frames, spec
 from onggi.runtime.enter import Entry
-from onggi.runtime.plan.container import user_map
+from onggi.runtime.plan.users import user_map
 from onggi.runtime.start import read_filter
 
 TYPE_CHECKING = False

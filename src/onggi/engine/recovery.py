@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import os
 
-from onggi.engine import creation
+from onggi.engine import places
 from onggi.errors import Conflict, Corrupt
 from onggi.linux import identity
 from onggi.runtime import rundir, state
@@ -54,7 +54,7 @@ def recover_one(engine: Engine, identifier: str, *, patience: float = 0) -> None
     """Put right one container, unless somebody else is at it for longer than `patience` seconds."""
     store = engine.store
     try:
-        lock_fd = rundir.lock(creation.run_directory(store, identifier), patience=patience)
+        lock_fd = rundir.lock(places.run_directory(store, identifier), patience=patience)
     except Conflict:
         return
     try:
@@ -84,7 +84,7 @@ def _note_boot(store: Store) -> None:
 
 def _is_suspect(store: Store, identifier: str) -> bool:
     """Tell cheaply whether something may be wrong: most containers are simply running or ended."""
-    directory = creation.run_directory(store, identifier)
+    directory = places.run_directory(store, identifier)
     if os.path.exists(directory):
         return not rundir.is_held(directory)
     return _read(store, identifier).status in (state.RUNNING, state.REMOVING)
@@ -111,7 +111,7 @@ def _put_right(engine: Engine, identifier: str, lock_fd: int) -> None:
     cgroups.clear(identifier, record)
     if record:
         _finish(store, record, current)
-    rundir.remove(creation.run_directory(store, identifier))
+    rundir.remove(places.run_directory(store, identifier))
 
 
 def _record(store: Store, identifier: str) -> dict[str, Any]:

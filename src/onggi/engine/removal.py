@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import time
 
-from onggi.engine import cgroups, creation
+from onggi.engine import cgroups, places
 from onggi.errors import Conflict
 from onggi.runtime import rundir, state
 from onggi.store.records import ContainerNotFound
@@ -40,7 +40,7 @@ def remove(container: Container, *, force: bool, volumes: bool) -> None:
         if not record["options"]["remove"]:
             raise
     finally:
-        rundir.remove(creation.run_directory(store, container.id))
+        rundir.remove(places.run_directory(store, container.id))
         os.close(lock_fd)
 
 
@@ -61,7 +61,7 @@ def carry_out(store: Store, record: dict[str, Any], *, volumes: bool) -> None:
 def _locked(container: Container, *, force: bool) -> int:
     """Take the lock of a container that does not run, or not any more."""
     deadline = time.monotonic() + _PATIENCE_SECONDS
-    directory = creation.run_directory(container.store, container.id)
+    directory = places.run_directory(container.store, container.id)
     while True:
         if container.state.is_alive():
             _end(container, force=force)

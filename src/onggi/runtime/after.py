@@ -13,6 +13,12 @@ from onggi.runtime.order import REMOVE
 _PLACES = {REMOVE: ("onggi.engine.afterwards", "remove")}
 
 
+def load() -> None:
+    """Import what may be asked for, before it is: by who has time, or forks others."""
+    for module, _ in _PLACES.values():
+        __import__(module)
+
+
 def carry_out(name: str, *arguments: str) -> None:
     """Do what the list says under `name`.
 

@@ -43,16 +43,18 @@ def serve(
     *,
     order_fd: int = -1,
     gather: Callable[[], Host] = host.gather,
+    meanwhile: Callable[[], None] | None = None,
 ) -> NoReturn:
     """Be the monitor of a container, in a process made for it; never returns.
 
     Args: read_order: called by the starter, so that the order costs the monitor nothing. order_fd:
-        where it reads from, if it does; closed here. gather: returns the host's facts.
+        where it reads from, if it does; closed here. gather: returns the host's facts. meanwhile:
+        called while the starter is at work.
     """
     code = 1
     try:
         detach(fd for fd in (client_fd, lock_fd, order_fd) if fd >= 0)
-        begun = starter.fork(read_order, client_fd, gather)
+        begun = starter.fork(read_order, client_fd, gather, meanwhile)
         if order_fd >= 0:
             os.close(order_fd)
         if begun is not None:

@@ -19,11 +19,12 @@ import sys
 
 from onggi.linux import channel, process
 from onggi.oci import jsontext
-from onggi.runtime import enter, failure, frames, host, launch, order, start
+from onggi.runtime import enter, failure, frames, host, launch, monitor, order, start
 from onggi.runtime.enter import Entry
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
     from onggi.runtime.host import Host
@@ -32,14 +33,11 @@ _SIGCHLD = 17
 
 
 def main() -> None:
-    """Serve the program at the other end of the descriptor named first, until it is gone.
-
-    The other arguments name modules to import beforehand, for what is called by name later.
-    """
-    request_fd = int(sys.argv[1])
-    for module in sys.argv[2:]:
-        __import__(module)
+    """Serve the program at the other end of the descriptor that is named, until it is gone."""
     import gc
+
+    request_fd = int(sys.argv[1])
+    monitor.load_end()
 
     _signal.signal(_SIGCHLD, _signal.SIG_IGN)  # nobody waits for what is forked here
     process.set_name("onggi-launcher")
@@ -67,10 +65,12 @@ def serve_once(request_fd: int) -> None:
     kind, fds = channel.receive(request_fd)
     os.close(request_fd)
     if kind:
-        _serve(kind, fds, facts)
+        _serve(kind, fds, facts, meanwhile=monitor.load_end)
 
 
-def _serve(kind: bytes, fds: list[int], facts: Host) -> None:
+def _serve(
+    kind: bytes, fds: list[int], facts: Host, meanwhile: Callable[[], None] | None = None
+) -> None:
     """Do what was asked for, in a process of its own; never returns."""
     try:
         if kind == frames.LAUNCH:
@@ -81,6 +81,7 @@ def _serve(kind: bytes, fds: list[int], facts: Host) -> None:
                 lock_fd,
                 order_fd=payload,
                 gather=lambda: facts,
+                meanwhile=meanwhile,
             )
         elif kind == frames.ENTER:
             _enter(*fds)

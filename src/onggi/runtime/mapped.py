@@ -35,7 +35,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import NoReturn
 
-    from onggi.runtime.plan.container import Plan, UserMap
+    from onggi.runtime.plan.container import Plan
+    from onggi.runtime.plan.users import UserMap
 
 ROOT = ""  # the name of the root's tree among the trees, which go by where they will be
 _CLONE = mount.OPEN_TREE_CLONE | mount.OPEN_TREE_CLOEXEC

@@ -34,6 +34,7 @@ _SETTLE_MS = 1000
 _SIGKILL = 9
 _MOST_DRAINED = (1 << 20) // frames.MOST_BYTES + 1  # reads: a pipe holds a mebibyte at most
 _REAP_SECONDS = 5.0  # how long a process's own parent may take to wait for it
+_AT_THE_END = ("onggi.linux.cgroup", "onggi.resources.measure")  # are imported then
 _DRAIN_MS = 20  # how long output may still be on its way once the first process has ended
 
 
@@ -357,6 +358,15 @@ def _status_of_another(pidfd: int) -> int | None:
             time.sleep(_REAP_SECONDS / 1000)
         except OSError:
             return None
+
+
+def load_end() -> None:
+    """Import all that the end of a container takes, before it comes."""
+    from onggi.runtime import after
+
+    for module in _AT_THE_END:
+        __import__(module)
+    after.load()
 
 
 def conclude(watch: Watch, running: State, status: int | None) -> State:

@@ -25,7 +25,7 @@ import os
 import sys
 
 from onggi.linux import cgroup, channel, clone, namespace, process
-from onggi.runtime import failure, mapped
+from onggi.runtime import failure
 from onggi.runtime.steps import namespaces
 from onggi.runtime.steps.base import Context
 from onggi.runtime.stub import stub
@@ -127,6 +127,7 @@ def _fork(
     context.report_fd = theirs
     context.stub_fd = stub.sealed()
     own_time = -1
+    follow = _follow(plan)
     try:
         if "time" in plan.children:  # kernels before 6.3 don't take it as a flag of clone3
             own_time = os.open("/proc/self/ns/time", os.O_RDONLY | os.O_CLOEXEC)
@@ -134,7 +135,7 @@ def _fork(
         pid = fork_into(plan.cgroups, context, flags | _born_with(plan))
         if pid == 0:
             os.close(ours)
-            become(plan, standard_fds, context)
+            become(plan, standard_fds, context, follow)
         if own_time >= 0:
             namespace.setns(own_time)  # so that our next child is the host's again
         return pid
@@ -167,6 +168,8 @@ def fork_into(directories: Iterable[str], context: Context, flags: int = 0) -> i
 def _lead(plan: Plan, pid: int, ours: int, context: Context) -> Started:
     """Set the child's limits, let it go, and hear what becomes of it."""
     if plan.user_map is not None:
+        from onggi.runtime import mapped
+
         mapped.lead(plan, plan.user_map, pid, ours)
     context.pid = pid
     failure.apply_steps("host", plan.bounds, context)
@@ -224,14 +227,28 @@ def end(pid: int) -> None:
         pass  # it was waited for where its failure was read, or is for our parent to wait for
 
 
-def become(plan: Plan, standard_fds: tuple[int, int, int], context: Context) -> NoReturn:
+def _follow(plan: Plan) -> Callable[[Plan, Context], None] | None:
+    """Return what the first process does in a user namespace; imported now, not in the child."""
+    if plan.user_map is None:
+        return None
+    from onggi.runtime import mapped
+
+    return mapped.follow
+
+
+def become(
+    plan: Plan,
+    standard_fds: tuple[int, int, int],
+    context: Context,
+    follow: Callable[[Plan, Context], None] | None,
+) -> NoReturn:
     """Become the container's first process, in the child of a fork; never returns."""
 
     def steps() -> None:
         process.set_pdeathsig(SIGKILL)
         failure.apply_steps("host", plan.join, context)
-        if plan.user_map is not None:
-            mapped.follow(plan, context)
+        if follow is not None:
+            follow(plan, context)
         if channel.receive(context.report_fd)[0] != b"go":
             os._exit(1)  # whoever started this is gone, and with it the reason to go on
         if not plan.terminal:

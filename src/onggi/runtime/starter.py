@@ -67,7 +67,10 @@ class Begun:
 
 
 def fork(
-    read_order: Callable[[], Order], client_fd: int, gather: Callable[[], Host]
+    read_order: Callable[[], Order],
+    client_fd: int,
+    gather: Callable[[], Host],
+    meanwhile: Callable[[], None] | None = None,
 ) -> Begun | None:
     """Fork a starter and wait for what becomes of it; None: it failed, and the client knows.
 
@@ -81,6 +84,8 @@ def fork(
         os.close(ours)
         _serve(read_order, client_fd, theirs, gather)
     os.close(theirs)
+    if meanwhile is not None:
+        meanwhile()
     message, fds = channel.receive(ours)
     os.close(ours)
     _, status = os.waitpid(pid, 0)

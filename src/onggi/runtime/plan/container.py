@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from onggi.errors import InvalidInput
 from onggi.runtime.plan import cgroups, mounts, process
+from onggi.runtime.plan.users import UserMap, user_map
 from onggi.runtime.steps import devices, namespaces
 from onggi.runtime.steps import mounts as mount_steps
 from onggi.runtime.steps import process as process_steps
@@ -26,32 +27,6 @@ if TYPE_CHECKING:
 # New namespaces in the order in which a process may leave the old ones: the user namespace first,
 # as it owns the rest; PID and time namespaces take hold of children only.
 KINDS = ("user", "network", "ipc", "uts", "cgroup", "mount", "pid", "time")
-
-
-class UserMap:
-    """The mappings of a user namespace: lines of (inside, outside, count), as in uid_map."""
-
-    __slots__ = ("gids", "uids")
-
-    def __init__(
-        self, uids: tuple[tuple[int, int, int], ...], gids: tuple[tuple[int, int, int], ...]
-    ) -> None:
-        self.uids = uids
-        self.gids = gids
-
-    def outside(self, uid: int, gid: int) -> tuple[int, int]:
-        """Return the host's IDs of a user and group of the inside.
-
-        What is no ID of the inside is returned as it is: it was translated before.
-        """
-        return _outside(uid, self.uids), _outside(gid, self.gids)
-
-
-def _outside(identifier: int, lines: tuple[tuple[int, int, int], ...]) -> int:
-    for inside, outside, count in lines:
-        if inside <= identifier < inside + count:
-            return outside + identifier - inside
-    return identifier
 
 
 class Plan:
@@ -187,18 +162,6 @@ def _namespaces(entries: list[dict[str, str]]) -> tuple[tuple[str, ...], dict[st
     if "mount" not in fresh:
         raise InvalidInput("a container needs a mount namespace of its own")
     return tuple(kind for kind in KINDS if kind in fresh), joined
-
-
-def user_map(linux: dict[str, Any]) -> UserMap:
-    """Return the mappings that a configuration with a user namespace states."""
-
-    def lines(name: str) -> tuple[tuple[int, int, int], ...]:
-        entries = linux.get(name, [])
-        if not entries:
-            raise InvalidInput(f"a user namespace without {name}")
-        return tuple((entry["containerID"], entry["hostID"], entry["size"]) for entry in entries)
-
-    return UserMap(lines("uidMappings"), lines("gidMappings"))
 
 
 def _plan_namespaces(

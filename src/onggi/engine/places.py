@@ -1,0 +1,58 @@
+"""Where containers find what is theirs, and what lies beneath all of them."""
+
+from __future__ import annotations
+
+import os
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from onggi.store.store import Store
+
+# The files that say who and where a container is: path inside -> name in its directory.
+FILES = {"/etc/hosts": "hosts", "/etc/hostname": "hostname", "/etc/resolv.conf": "resolv.conf"}
+_DIRECTORIES = ("dev", "etc", "proc", "sys")
+
+
+def run_directory(store: Store, identifier: str) -> str:
+    """Return where a container keeps what lives only while it runs."""
+    return f"{store.run}/{identifier}"
+
+
+def root_directory(store: Store) -> str:
+    """Return the directory on which containers mount their roots.
+
+    One serves all: each mounts in a mount namespace of its own, where nobody else sees it.
+    """
+    path = f"{store.run}/root"
+    # Root of a user namespace, who cannot reach it by its path, must be able to stand in it.
+    os.makedirs(path, 0o755, exist_ok=True)
+    return path
+
+
+def beneath(store: Store) -> str:
+    """Return a directory with the places that every container mounts on, made at first use.
+
+    It lies beneath the image's layers, so that an image without them needs none, and what a
+    container wrote is what its program wrote.
+    """
+    path = f"{store.root}/places"
+    if not os.path.isdir(path):
+        half_made = store.workshop.new_directory()
+        for name in _DIRECTORIES:
+            os.makedirs(f"{half_made}/{name}", 0o755, exist_ok=True)
+        for inside in FILES:
+            os.close(os.open(f"{half_made}{inside}", os.O_WRONLY | os.O_CREAT, 0o644))
+        _let_everybody_read(half_made)
+        try:
+            os.rename(half_made, path)
+        except OSError:
+            store.workshop.remove(half_made)  # another process was quicker
+    return path
+
+
+def _let_everybody_read(tree: str) -> None:
+    """Give a tree of ours the modes that it should have, whatever the caller's umask is."""
+    for directory, _, files in os.walk(tree):
+        os.chmod(directory, 0o755)
+        for name in files:
+            os.chmod(f"{directory}/{name}", 0o644)
