@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from onggi.engine import creation, names
+from onggi.engine import creation, names, places
 from onggi.engine.options import ContainerOptions
 from onggi.errors import Conflict, InvalidInput, NotFound
 from onggi.image.images import put_image
@@ -53,9 +53,9 @@ def asked(**given: Any) -> ContainerOptions:
 def create(store: Store, options: ContainerOptions) -> str:
     """Make a container that nobody starts; return its ID."""
     identifier, lock_fd = creation.create(store, options, machine())
-    assert rundir.is_held(creation.run_directory(store, identifier))
+    assert rundir.is_held(places.run_directory(store, identifier))
     creation.release(store, identifier, lock_fd)
-    assert not os.path.exists(creation.run_directory(store, identifier))
+    assert not os.path.exists(places.run_directory(store, identifier))
     return identifier
 
 
@@ -120,7 +120,7 @@ class TestFiles:
         before = os.umask(0o077)
         try:
             self.files(store, asked())
-            place = Path(creation.places(store), "etc/hosts")
+            place = Path(places.beneath(store), "etc/hosts")
         finally:
             os.umask(before)
         assert place.stat().st_mode & 0o777 == 0o644
@@ -205,7 +205,7 @@ def test_describing_makes_nothing(store: Store) -> None:
 
 def test_nobody_else_may_touch_it_while_it_is_made(store: Store) -> None:
     identifier, lock_fd = creation.create(store, asked(), machine())
-    path = creation.run_directory(store, identifier)
+    path = places.run_directory(store, identifier)
     with pytest.raises(Conflict):
         rundir.lock(path, patience=0)
     creation.release(store, identifier, lock_fd)

@@ -11,7 +11,7 @@ from onggi.errors import Internal
 from onggi.linux import channel
 from onggi.runtime import mapped
 from onggi.runtime.failure import StartFailed
-from onggi.runtime.plan.container import UserMap
+from onggi.runtime.plan.users import UserMap
 from onggi.runtime.steps.base import Context
 from onggi.runtime.steps.mounts import MountOverlay
 from support import plans
