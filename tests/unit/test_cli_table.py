@@ -13,7 +13,9 @@ DOCKERS = """
 """
 MANAGED = {
     "container": "run exec ls list ps logs stop kill rm remove wait inspect stats diff commit",
-    "image": "ls list rm remove tag history import save load build inspect",
+    "image": "ls list rm remove tag history import save load build inspect prune",
+    "builder": "build prune",
+    "buildx": "build",
     "volume": "create ls list inspect rm remove",
     "system": "info",
 }

@@ -146,3 +146,26 @@ class BuildCache:
         os.makedirs(os.path.dirname(path), 0o700, exist_ok=True)
         # A lost entry costs time only, so nothing here waits for the disk.
         write_file(path, jsontext.dumps(value).encode(), durable=False)
+
+
+def prune(store: Store) -> int:
+    """Forget what steps made and what cache mounts keep, those in use now excepted.
+
+    A build that runs meanwhile makes anew what it misses. Layers that images need stay.
+
+    Returns: how many bytes that freed.
+    """
+    from onggi.build.cache_mounts import take_unused
+    from onggi.store.collect import collect
+
+    doomed = store.workshop.new_directory()
+    try:
+        freed = take_unused(f"{store.root}/cache/build/mounts", doomed)
+        for kind in ("steps", "inputs", "builds", "contexts", "trees"):
+            try:
+                os.rename(f"{store.root}/cache/build/{kind}", f"{doomed}/{kind}")
+            except FileNotFoundError:
+                continue  # nothing of this kind was ever kept
+    finally:
+        store.workshop.remove(doomed)
+    return freed + collect(store).size

@@ -13,6 +13,7 @@ import hashlib
 import os
 
 from onggi.linux.fd import Fd
+from onggi.store.locks import is_at, try_directory
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -28,16 +29,19 @@ def take_cache(root: str, identity: str, sharing: str) -> tuple[str, bool, Fd]:
     while True:
         copy = f"{place}/{number}"
         os.makedirs(copy, 0o700, exist_ok=True)
-        lock = _lock(copy, sharing)
-        if lock is not None:
-            return _data(copy, lock)
-        number += 1
+        try:
+            with Fd(os.open(copy, _DIRECTORY)) as lock:
+                if not _locked(lock, sharing):
+                    number += 1
+                elif is_at(lock.fileno(), copy):
+                    return _data(copy, Fd(lock.take()))
+        except FileNotFoundError:
+            continue  # pruned just now
 
 
-def _lock(copy: str, sharing: str) -> Fd | None:
+def _locked(lock: Fd, sharing: str) -> bool:
     import fcntl
 
-    lock = Fd(os.open(copy, _DIRECTORY))
     kinds = {
         "shared": fcntl.LOCK_SH,
         "locked": fcntl.LOCK_EX,
@@ -46,9 +50,8 @@ def _lock(copy: str, sharing: str) -> Fd | None:
     try:
         fcntl.flock(lock.fileno(), kinds[sharing])
     except BlockingIOError:
-        lock.close()
-        return None
-    return lock
+        return False
+    return True
 
 
 def _data(copy: str, lock: Fd) -> tuple[str, bool, Fd]:
@@ -58,3 +61,23 @@ def _data(copy: str, lock: Fd) -> tuple[str, bool, Fd]:
     except FileExistsError:
         return data, False, lock
     return data, True, lock
+
+
+def take_unused(root: str, doomed: str) -> int:
+    """Move every copy that no command uses into `doomed`, whose owner removes it.
+
+    Returns: how many bytes they have.
+    """
+    from onggi.store.trees import size
+
+    taken = 0
+    for name in os.listdir(root) if os.path.isdir(root) else ():
+        for number in os.listdir(f"{root}/{name}"):
+            copy = f"{root}/{name}/{number}"
+            lock = try_directory(copy)
+            if lock is None:
+                continue
+            with Fd(lock):
+                taken += size(copy)
+                os.rename(copy, f"{doomed}/{name}-{number}")
+    return taken

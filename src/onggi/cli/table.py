@@ -19,6 +19,8 @@ TOP_LEVEL = (CONTAINERS, IMAGES, ENGINE)
 MANAGEMENT = {
     "container": "Manage containers",
     "image": "Manage images",
+    "builder": "Manage builds",
+    "buildx": "The same, as Docker's plugin spells it",
     "volume": "Manage volumes",
     "system": "Manage the engine itself",
 }
@@ -105,7 +107,15 @@ ROWS = (
         "bootstrap",
         "image bootstrap",
     ),
-    Row(IMAGES, "build", "Build an image from a Dockerfile", "build", "image build"),
+    Row(
+        IMAGES,
+        "build",
+        "Build an image from a Dockerfile",
+        "build",
+        "image build",
+        "builder build",
+        "buildx build",
+    ),
     Row(IMAGES, "images", "List images", "images", "image ls", "image list"),
     Row(IMAGES, "history", "Show how an image came about", "history", "image history"),
     Row(IMAGES, "tag", "Give an image another name", "tag", "image tag"),
@@ -126,6 +136,8 @@ ROWS = (
         "image inspect",
         preset=("--type=image",),
     ),
+    Row("", "image_prune", "Remove unused images", "image prune"),
+    Row("", "builder_prune", "Remove what builds keep", "builder prune", "buildx prune"),
     Row("", "volume_create", "Create a volume", "volume create"),
     Row("", "volume_ls", "List volumes", "volume ls", "volume list"),
     Row(

@@ -117,6 +117,36 @@ def prunable(filters: Filters) -> VolumePasses:
     return passes
 
 
+def prunable_image(filters: Filters) -> ImagePasses:
+    """Return what tells whether an image that no container uses may be removed unasked.
+
+    Keys: dangling (false: those with a name too), label, label! (not this label), until (only
+    those made before this moment, in seconds since 1970).
+
+    Raises: UnknownFilter, InvalidFilter.
+    """
+    _require_known(filters, ("dangling", "label", "label!", "until"))
+    from onggi.image.moments import seconds_since_1970
+
+    named_too = False in _truths(filters, "dangling")
+    until = min(map(_moment, filters.get("until", ())), default=None)
+
+    def passes(one: ImageSummary) -> bool:
+        spared = any(has_labels(one.labels, [text]) for text in filters.get("label!", ()))
+        wanted = has_labels(one.labels, filters.get("label", [])) and not spared
+        in_time = until is None or (seconds_since_1970(one.created) or 0) < until
+        return wanted and in_time and (named_too or one.dangling)
+
+    return passes
+
+
+def _moment(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise InvalidFilter("until", text, "seconds since 1970") from None
+
+
 def _truths(filters: Filters, key: str) -> set[bool]:
     for value in filters.get(key, ()):
         if value.lower() not in _TRUTHS:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from onggi.image.history import HistoryRow
     from onggi.image.images import Image as Value
     from onggi.image.listing import ImageSummary
-    from onggi.image.removal import ContainerUse
+    from onggi.image.removal import ContainerUse, Removed
     from onggi.oci.digest import Digest
     from onggi.oci.reference import Reference
     from onggi.store.store import Store
@@ -134,10 +134,32 @@ class Images:
 
         self._engine.recover()
         removed = remove(self._store, name, force=force, users=self._users())
-        return [
-            ("Untagged", one.untagged) if one.untagged else ("Deleted", str(one.deleted))
-            for one in removed
-        ]
+        return [_deed(one) for one in removed]
+
+    def prune(self, filters: Mapping[str, Sequence[str]] | None = None) -> tuple[Deeds, int]:
+        """Remove the images that have no name and no container, and tell how many bytes that freed.
+
+        Args: filters: `label`, `label!`, `until`; `dangling` with the value false, for those with a
+            name too.
+        Returns: what was done, as `remove` does, and the bytes.
+        """
+        from onggi.engine import filtering
+        from onggi.image.removal import prune
+
+        wanted = {key: [*values] for key, values in (filters or {}).items()}
+        self._engine.recover()
+        passes = filtering.prunable_image(wanted)
+        removed, freed = prune(self._store, passes, users=self._users())
+        return [_deed(one) for one in removed], freed
+
+    def prune_cache(self) -> int:
+        """Forget what builds have made; return how many bytes that freed.
+
+        Layers of images stay, and caches of RUN steps that a build is using now.
+        """
+        from onggi.build.cache import prune
+
+        return prune(self._store)
 
     def _users(self) -> Uses:
         from onggi.image.removal import ContainerUse
@@ -249,6 +271,10 @@ class Images:
         from onggi.engine.bootstrap import base
 
         return base.bootstrap(self._store, source, reference, include, progress or _nobody)
+
+
+def _deed(one: Removed) -> tuple[str, str]:
+    return ("Untagged", one.untagged) if one.untagged else ("Deleted", str(one.deleted))
 
 
 def _nobody(_line: str) -> None:

@@ -11,11 +11,12 @@ Source: moby daemon/images/image_delete.go, ImageDelete.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from onggi.errors import Conflict
 from onggi.image.images import Image, find, open_image
+from onggi.image.listing import ImageSummary, summaries
 from onggi.oci.digest import Digest, chain_ids
 from onggi.oci.reference import Reference
 from onggi.store.collect import collect
@@ -84,6 +85,26 @@ def remove_dangling(store: Store, *, users: Sequence[ContainerUse] = ()) -> list
             if image.id not in used and not _names(store, image):
                 removed += _delete(store, image, [])
     return removed
+
+
+def prune(
+    store: Store, wanted: Callable[[ImageSummary], bool], *, users: Sequence[ContainerUse] = ()
+) -> tuple[list[Removed], int]:
+    """Remove those images that are `wanted` gone and that no container uses.
+
+    Returns: what was removed, and how many bytes that freed on disk. Layers that other images,
+        containers or the build cache need stay.
+    """
+    used = {user.image for user in users}
+    removed: list[Removed] = []
+    for one in summaries(store):
+        if one.id in used or not wanted(one):
+            continue
+        for digest in one.digests:
+            store.references.forget(digest)
+        removed += [Removed(untagged=reference.familiar) for reference in one.references]
+        removed.append(Removed(deleted=one.id))
+    return removed, collect(store).size if removed else 0
 
 
 def _require_removable_by_id(

@@ -1,0 +1,32 @@
+"""`onggi builder prune`."""
+
+from __future__ import annotations
+
+from onggi.cli import asking
+from onggi.cli.options import Command, Given, Section, Switch
+from onggi.cli.output.human import size
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from onggi.cli.invocation import Invocation
+
+COMMAND = Command(
+    description="Forgets what the steps of builds have made and what RUN --mount=type=cache keeps, "
+    "except where a build is using it. Images stay whole; the next build runs every step anew.",
+    sections=(
+        Section(
+            "Options",
+            Switch("all", "a", "All of it, which is what is removed anyway"),
+            Switch("force", "f", "Do not ask"),
+        ),
+    ),
+    examples=(("onggi builder prune -f", "make room"),),
+)
+
+
+def execute(given: Given, invocation: Invocation) -> int:
+    """Remove the build cache, once the user means it, and say what that freed."""
+    if not given.on("force") and not asking.means_it("This removes the whole build cache."):
+        return 0
+    print(f"Total reclaimed space: {size(invocation.engine.images.prune_cache())}")
+    return 0
