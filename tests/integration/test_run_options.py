@@ -194,6 +194,19 @@ def test_signals_are_kept_from_the_program(jar: Onggi) -> None:
     assert jar("wait", "deaf").stdout == "0\n"
 
 
+def test_a_name_that_moved_on_is_no_longer_shown(jar: Onggi) -> None:
+    jar("tag", "busybox", "clay")
+    jar("run", "--name", "old", "clay", "touch", "/changed")
+    form = ("ps", "-a", "-f", "name=old", "--format", "{{.Image}}")
+    assert jar(*form).stdout == "clay\n"
+    before = jar("images", "-q", "clay").stdout
+    jar("commit", "old", "clay")
+    assert jar(*form).stdout == before
+    assert jar(*form, "--no-trunc").stdout.startswith(f"sha256:{before.strip()}")
+    jar("rm", "old")
+    jar("rmi", "clay")
+
+
 def test_devices_of_a_directory_and_of_the_host(jar: Onggi) -> None:
     if os.path.exists("/dev/net/tun"):
         numbers = sh(jar, ["--device", "/dev/net"], "stat -c '%t %T' /dev/net/tun")

@@ -20,6 +20,7 @@ from support.docker_api import require_shape
 NS = 1_000_000_000
 ID = "4c01db0b339c" + "0" * 52
 IMAGE = "sha256:" + "ab" * 32
+MANIFEST = "sha256:" + "cd" * 32
 CREATED_NS = 1_769_848_200 * NS + 7
 
 PLAIN = ContainerOptions(image="busybox", command=["sh", "-c", "echo hello; sleep 9"])
@@ -84,6 +85,7 @@ class Shown:
             "created_ns": CREATED_NS,
             "image": options.image,
             "image_id": IMAGE,
+            "manifest": MANIFEST,
             "labels": options.labels,
             "options": options.to_json(),
             "mounts": [mount.to_json()],
@@ -96,6 +98,7 @@ class Shown:
         place = "/store/layers"
         self.store: Any = SimpleNamespace(
             blobs=SimpleNamespace(read=lambda _digest: config.to_bytes()),
+            references=SimpleNamespace(get=lambda _name: SimpleNamespace(digest=MANIFEST)),
             layers=SimpleNamespace(size=lambda _diff_id: 1000),
             snapshots=SimpleNamespace(
                 stack=lambda _key: [f"{self.directory}/upper", f"{place}/2/fs", f"{place}/1/fs"],

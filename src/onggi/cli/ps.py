@@ -86,7 +86,7 @@ def _listing(whole: bool) -> Listing:
         (
             Field("ID", "CONTAINER ID", lambda one: _identity(one, whole)),
             Field("Names", "NAMES", _names),
-            Field("Image", "IMAGE", text_of("Image")),
+            Field("Image", "IMAGE", lambda one: _image(one, whole)),
             Field("Command", "COMMAND", lambda one: _command(one, whole)),
             Field(
                 "CreatedAt", "CREATED AT", lambda one: human.local_time(number_of(one, "Created"))
@@ -109,6 +109,11 @@ def _listing(whole: bool) -> Listing:
 def _identity(record: Record, whole: bool) -> str:
     identity = str(record["Id"])
     return identity if whole else short_id(identity)
+
+
+def _image(record: Record, whole: bool) -> str:
+    name = str(record.get("Image") or "")
+    return short_id(name) if name.startswith("sha256:") and not whole else name
 
 
 def _names(record: Record) -> str:

@@ -28,7 +28,7 @@ def container(shown: Container, *, size: bool = False) -> dict[str, Any]:
     summary = {
         "Id": shown.id,
         "Names": [f"/{shown.name}"],
-        "Image": shown.image,
+        "Image": image(shown),
         "ImageID": record["image_id"],
         "Command": command(record["config"]["process"]["args"]),
         "Created": record["created_ns"] // _NS,
@@ -41,6 +41,24 @@ def container(shown: Container, *, size: bool = False) -> dict[str, Any]:
         "Mounts": record["mounts"],
     }
     return {**summary, **sizes(shown)} if size else summary
+
+
+def image(shown: Container) -> str:
+    """Return the name that the image was asked for by, or its ID if the name means another now.
+
+    Source: moby daemon/list.go, newContainer.
+    """
+    from onggi.errors import OnggiError
+    from onggi.image.images import find, open_image
+
+    try:
+        descriptor = find(shown.store, shown.image)[1]
+        if str(descriptor.digest) == shown.record["manifest"]:
+            return shown.image
+        found = str(open_image(shown.store, descriptor).id)
+    except OnggiError:
+        found = ""
+    return shown.image if found == shown.record["image_id"] else str(shown.record["image_id"])
 
 
 def sizes(shown: Container) -> dict[str, int]:
