@@ -345,14 +345,14 @@ class TestTerminal:
     def test_keys_stop_a_job_and_bring_it_back(self, box: Box, command: str) -> None:
         words = ["--rm", "-it", "busybox"] if command == "run" else ["-it", box.up()]
         with Terminal(box.line(command, *words, "sh", "-i")) as terminal:
-            terminal.enter("sleep 500\n")
-            terminal.expect("sleep 500")
-            until(lambda: _is_in_the_foreground("sleep", "500"))
+            terminal.enter("sleep 5417\n")
+            terminal.expect("sleep 5417")
+            until(lambda: _is_in_the_foreground("sleep", "5417"))
             terminal.enter("\x1a")
             terminal.expect("Stopped")
             terminal.enter("jobs -l; fg\n")
             terminal.expect("Stopped")
-            until(lambda: _is_in_the_foreground("sleep", "500"))
+            until(lambda: _is_in_the_foreground("sleep", "5417"))
             terminal.enter("\x03")
             terminal.enter("exit $((40 + 2))\n")
             assert terminal.wait() == 42
@@ -426,7 +426,8 @@ class TestTerminal:
 
 def _is_in_the_foreground(*words: str) -> bool:
     """Tell whether a process with this command line is in its terminal's foreground, and runs."""
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
+    for name in filter(str.isdigit, os.listdir("/proc")):
+        path = Path("/proc", name, "cmdline")
         try:
             if path.read_bytes() == "\0".join([*words, ""]).encode():
                 fields = (path.parent / "stat").read_text().rpartition(")")[2].split()

@@ -131,6 +131,14 @@ class TestSink:
             file.write(b" after")
         assert (tmp_path / "out").read_bytes() == b"before " + DATA[: flows.CHUNK] + b" after"
 
+    def test_a_device_takes_everything_at_once(self) -> None:
+        with open("/dev/null", "wb", buffering=0) as null:
+            sink = Sink(null.fileno())
+            for _ in range(100):
+                sink.put(DATA[: flows.CHUNK])
+                assert sink.left == b""
+            assert sink._most == flows.CHUNK
+
     def test_nowhere_takes_everything(self) -> None:
         sink = Sink(-1)
         sink.put(b"x" * MIB)

@@ -29,7 +29,8 @@ if TYPE_CHECKING:
             """Do what can be done now."""
 
 
-CHUNK = 32 * 1024  # what a monitor's message holds, too
+CHUNK = 64 * 1024  # what a pipe holds
+_AT_ONCE = 8  # pieces that one flow may read before the others have their turn
 _MOST_DRAINED = (1 << 20) // CHUNK + 1  # pieces: a pipe holds a mebibyte at most
 _TROUBLE = select.POLLERR | select.POLLHUP | select.POLLNVAL  # reading or writing says what it is
 _GONE = (errno.EPIPE, errno.EIO)  # how a pipe and a terminal say that nobody will ever read it
@@ -124,8 +125,10 @@ class Output:
         """Pass on what is left, or read more."""
         if self._sink.left:
             self._sink.flush()
-        else:
-            self._read()
+            return
+        for _ in range(_AT_ONCE):
+            if not self._read() or self._sink.left:
+                return
 
     def _read(self) -> bool:
         """Pass on what there is; tell whether there was any."""
@@ -166,9 +169,8 @@ class Sink:
     def __init__(self, fd: int) -> None:
         self._own_fd, self._most = -1, CHUNK
         self.left = b""
-        found = os.fstat(fd) if fd >= 0 else None
-        if found is not None and not stat.S_ISREG(found.st_mode):
-            self._own_fd = _opened_again(fd, found)
+        if fd >= 0 and _may_wait(fd):
+            self._own_fd = _opened_again(fd)
             if self._own_fd < 0:
                 self._most = select.PIPE_BUF
         self.fd = fd if self._own_fd < 0 else self._own_fd
@@ -203,10 +205,17 @@ class Sink:
         self.left = b""
 
 
-def _opened_again(fd: int, found: os.stat_result) -> int:
+def _may_wait(fd: int) -> bool:
+    """Tell whether writing may wait for a reader, as it does not with files and /dev/null."""
+    mode = os.fstat(fd).st_mode
+    return stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode) or os.isatty(fd)
+
+
+def _opened_again(fd: int) -> int:
     """Open the pipe or terminal of `fd` once more, so as not to block; -1 if that can't be."""
-    is_terminal = os.isatty(fd) and os.major(found.st_rdev) != _TTYAUX_MAJOR
-    if not is_terminal and not stat.S_ISFIFO(found.st_mode):
+    found = os.fstat(fd)
+    is_named_anew = os.isatty(fd) and os.major(found.st_rdev) == _TTYAUX_MAJOR
+    if is_named_anew or stat.S_ISSOCK(found.st_mode):
         return -1
     flags = os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
     try:
