@@ -18,7 +18,7 @@ from support.leaks import SESSION, Machine, shared_cgroups, wait_until_clean
 from support.repository import COMMAND
 
 DEFAULT_LIMIT = 120.0
-TOUCHES_THE_MACHINE = ("kernel", "integration", "security", "fault", "differential")
+TOUCHES_THE_MACHINE = ("kernel", "integration", "conformance", "security", "fault", "differential")
 
 os.environ[SESSION] = uuid.uuid4().hex
 

@@ -6,10 +6,12 @@ those of Python's library. Whoever adds to either makes everybody wait a little 
 
 import re
 import subprocess
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
 from support.command import Onggi
+from support.oci_runtimes import OURS, OciRuntime
 from support.repository import COMMAND
 from support.requirements import requires
 
@@ -33,18 +35,23 @@ def interpreter() -> list[str]:
 def loaded(words: Sequence[str | Path]) -> set[str]:
     """Run Python on some words and return every module that it and its children import."""
     line = [*interpreter(), "-X", "importtime", *words]
-    done = subprocess.run(line, capture_output=True, text=True, check=False, timeout=60)
-    assert done.returncode == 0, done.stderr
-    return set(re.findall(r"^import time:.*\| +(\S+)$", done.stderr, re.MULTILINE))
+    with tempfile.TemporaryFile("w+") as errors:  # which a container may hold open
+        done = subprocess.run(
+            line, stdout=subprocess.DEVNULL, stderr=errors, check=False, timeout=60
+        )
+        errors.seek(0)
+        said = errors.read()
+    assert done.returncode == 0, said
+    return set(re.findall(r"^import time:.*\| +(\S+)$", said, re.MULTILINE))
 
 
-def check(name: str, words: list[str | Path]) -> None:
-    modules = loaded([COMMAND, *words]) - loaded(["-c", ""])
+def check(name: str, words: list[str | Path], command: Path = COMMAND) -> None:
+    modules = loaded([command, *words]) - loaded(["-c", ""])
     ours = {module for module in modules if module.partition(".")[0] == "onggi"}
     standard = modules - ours - OF_OS - STANDARD
-    assert not standard, f"onggi {name} loads {sorted(standard)}"
+    assert not standard, f"{command.name} {name} loads {sorted(standard)}"
     listed = set((LISTS / f"{name}.txt").read_text().split())
-    assert ours <= listed, f"onggi {name} loads {sorted(ours - listed)}"
+    assert ours <= listed, f"{command.name} {name} loads {sorted(ours - listed)}"
     assert listed <= ours, f"{name}.txt lists what is not loaded: {sorted(listed - ours)}"
 
 
@@ -70,3 +77,20 @@ def test_exec(onggi: Onggi) -> None:
     onggi("bootstrap", "busybox")
     onggi("run", "--detach", "--name", "idle", "busybox", "sleep", "600")
     check("exec", ["--root", onggi.root, "exec", "idle", "true"])
+
+
+@requires("root", "busybox")
+def test_the_runtime(root_dir: Path) -> None:
+    runtime = OciRuntime("onggi", root_dir)
+    name = runtime.identifier()
+    bundle = runtime.bundle(name, "sleep", "600")
+    before: list[str | Path] = ["--root", runtime.root]
+    try:
+        check("runtime-create", [*before, "create", "--bundle", bundle, name], OURS)
+        check("runtime-start", [*before, "start", name], OURS)
+        check("runtime-state", [*before, "state", name], OURS)
+        check("runtime-kill", [*before, "kill", name, "KILL"], OURS)
+        runtime.wait_until(name, "stopped")
+        check("runtime-delete", [*before, "delete", name], OURS)
+    finally:
+        runtime.clean()

@@ -301,7 +301,7 @@ def _kill_each(path: bytes) -> None:
     try:
         deadline = time.monotonic() + _PATIENCE_SECONDS
         signalled: set[int] = set()
-        while fresh := set(_tree_processes(path)) - signalled - _OUTSIDE:
+        while fresh := set(tree_processes(path)) - signalled - _OUTSIDE:
             for pid in fresh:
                 _kill_process(pid)
             signalled |= fresh
@@ -311,10 +311,11 @@ def _kill_each(path: bytes) -> None:
         _freeze(path, b"THAWED")
 
 
-def _tree_processes(path: bytes) -> list[int]:
+def tree_processes(path: str | bytes) -> list[int]:
+    """List the processes in cgroup `path` and in those below it; as `processes`, no snapshot."""
     pids = processes(path)
     for child in children(path):
-        pids += _tree_processes(child)
+        pids += tree_processes(child)
     return pids
 
 

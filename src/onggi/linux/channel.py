@@ -19,6 +19,7 @@ import struct
 
 MOST_BYTES = 64 * 1024  # of one message; far below the kernel's bound on a socket's buffer
 MOST_FDS = 16  # with one message
+STREAM = int(_socket.SOCK_STREAM)
 _INT = struct.Struct("=i")
 
 
@@ -34,6 +35,59 @@ def pair() -> tuple[int, int]:
     """Return two connected, close-on-exec descriptors; the caller owns both."""
     one, other = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_SEQPACKET)
     return one.detach(), other.detach()
+
+
+def listen(path: str) -> int:
+    """Make a socket at `path` that others may `connect` to; only the caller's user may.
+
+    Returns: a close-on-exec descriptor the caller owns; the file stays when it is closed.
+    Raises: OSError: EADDRINUSE, the name is taken; ENAMETOOLONG, more than 107 bytes.
+    Source: unix(7), "Pathname sockets".
+    """
+    server = _socket.socket(_socket.AF_UNIX, _socket.SOCK_SEQPACKET)
+    try:
+        before = os.umask(0o177)
+        try:
+            server.bind(path)
+        finally:
+            os.umask(before)
+        server.listen(1)
+        return server.detach()
+    except OSError as error:
+        server.close()
+        raise _named(error, path) from None
+
+
+def accept(fd: int) -> int:
+    """Wait for somebody to connect to the socket `fd`; return our end, which the caller owns."""
+    server = _socket.socket(fileno=fd)
+    try:
+        # What `socket` builds accept of. Descriptors are what is wanted here, not objects.
+        accepted: int = server._accept()[0]  # type: ignore[attr-defined]
+        return accepted
+    finally:
+        server.detach()
+
+
+def connect(path: str, kind: int = _socket.SOCK_SEQPACKET) -> int:
+    """Connect to the socket at `path`; return our end, close-on-exec, which the caller owns.
+
+    Args: kind: SOCK_STREAM for a socket of another program's, as which `send` works, too.
+    Raises: OSError: ENOENT, there is none; ECONNREFUSED, nobody listens any more; EPROTOTYPE, it
+        is of another kind.
+    """
+    client = _socket.socket(_socket.AF_UNIX, kind)
+    try:
+        client.connect(path)
+        return client.detach()
+    except OSError as error:
+        client.close()
+        raise _named(error, path) from None
+
+
+def _named(error: OSError, path: str) -> OSError:
+    code = error.errno or errno.ENAMETOOLONG  # what `_socket` finds too long has no number
+    return OSError(code, os.strerror(code), path)
 
 
 def send(fd: int, data: bytes, fds: tuple[int, ...] = ()) -> None:

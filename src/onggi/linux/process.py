@@ -28,7 +28,7 @@ from onggi.linux.identity import start_time as start_time
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
     from typing import SupportsIndex
 
 _PR_SET_PDEATHSIG = 1
@@ -220,6 +220,16 @@ def close_range(first: int, last: int = LAST_FD, flags: int = 0) -> None:
     Since: Linux 5.9, commit 278a5fbaed89 ("open: add close_range()").
     """
     check(_close_range(first, last, flags), "close_range")
+
+
+def close_others(kept: Iterable[int], first: int = 3) -> None:
+    """Close the descriptors from `first` on, but for those in `kept`."""
+    begin = first
+    for fd in sorted(number for number in set(kept) if number >= first):
+        if fd > begin:
+            close_range(begin, fd - 1)
+        begin = fd + 1
+    close_range(begin)
 
 
 def memfd_create(name: str | bytes, flags: int = MFD_CLOEXEC) -> int:

@@ -98,8 +98,8 @@ def apply_steps(stage: str, steps: Iterable[Step], context: Context) -> None:
 
 
 def stage_of(stage: str, step: Step) -> str:
-    """Return "program" for the step that becomes the user's program, else `stage`."""
-    return "program" if type(step).__name__ == "Execute" else stage
+    """Return "program" for a step that is about the user's program itself, else `stage`."""
+    return "program" if type(step).__name__ in ("Execute", "FindProgram") else stage
 
 
 def died(status: int | None) -> OnggiError:

@@ -76,9 +76,4 @@ def detach(kept_fds: Iterable[int]) -> None:
     for standard in (0, 1, 2):
         os.dup2(null, standard)
     # Also the descriptors that hold the caller's locks: a lock lives as long as any copy.
-    begin = 3
-    for kept in sorted(set(kept_fds)):
-        if kept > begin:
-            process.close_range(begin, kept - 1)
-        begin = kept + 1
-    process.close_range(begin)
+    process.close_others(kept_fds)

@@ -13,6 +13,9 @@
     ◀────────────────────────── report, 4 bytes  the program could not be executed
     ◀────────────────────────── end of file      the program runs
 
+One that is only created (steps/waiting.py) says "created" instead and waits; whoever starts it then
+is at the other end, and the handshake goes on from there.
+
 Whoever calls `start` is single-threaded and becomes the parent of the container's process, or makes
 its own parent that.
 """
@@ -178,7 +181,7 @@ def _lead(plan: Plan, pid: int, ours: int, context: Context) -> Started:
 
 
 def hear(ours: int, pid: int, execute: Step) -> Started:
-    """Listen to process `pid`, a child, until it has become its program.
+    """Listen to process `pid` until it has become its program, or is created and waits.
 
     Raises: StartFailed: what it told, or what its stub reported of the step `execute`.
     """
@@ -191,6 +194,8 @@ def hear(ours: int, pid: int, execute: Step) -> Started:
             continue
         for fd in fds:
             os.close(fd)
+        if message == b"created" and not ready:
+            return Started(pid, terminal_fd)
         if message == b"ready" and not ready:
             ready = True
         elif not message and ready:
@@ -264,7 +269,6 @@ def confined(enter: Callable[[], None], program: list[Step], context: Context) -
     Until it is the user's program this process cannot be traced or read by anybody inside. If
     `enter` ties it to its parent (pdeathsig), that ends here.
     """
-    report_fd = context.report_fd
     try:
         process.set_dumpable(False)
         forbid_imports()
@@ -274,12 +278,12 @@ def confined(enter: Callable[[], None], program: list[Step], context: Context) -
         *before, execute = program
         failure.apply_steps("container", before, context)
         process.set_pdeathsig(0)
-        channel.send(report_fd, b"ready")
+        channel.send(context.report_fd, b"ready")
         failure.apply_steps("program", [execute], context)
     except failure.StartFailed as failed:
-        channel.send(report_fd, failed.encode())
+        channel.send(context.report_fd, failed.encode())
     except BaseException as error:  # noqa: BLE001  # whatever it is, the other end must hear of it
-        channel.send(report_fd, failure.from_error("container", None, error).encode())
+        channel.send(context.report_fd, failure.from_error("container", None, error).encode())
     finally:
         os._exit(1)
 

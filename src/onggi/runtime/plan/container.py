@@ -125,7 +125,13 @@ def plan_container(
         container=[
             *_plan_namespaces(fresh, joined, linux),
             *_plan_names(config, fresh),
-            *_plan_tree(config, rootfs, host, fresh),
+            *_plan_tree(
+                config,
+                rootfs,
+                host,
+                fresh,
+                () if "cgroup" in (*fresh, *joined) else controlled.paths,
+            ),
             mount_steps.PivotRoot(),
         ],
         program=process.plan_identity(
@@ -191,13 +197,17 @@ def _plan_names(config: dict[str, Any], fresh: tuple[str, ...]) -> list[Step]:
 
 
 def _plan_tree(
-    config: dict[str, Any], rootfs: Iterable[Mount], host: Host, fresh: tuple[str, ...]
+    config: dict[str, Any],
+    rootfs: Iterable[Mount],
+    host: Host,
+    fresh: tuple[str, ...],
+    own: tuple[str, ...],
 ) -> list[Step]:
     linux = config.get("linux", {})
     root = config["root"]
     steps = [
         *mounts.plan_root(root["path"], rootfs),
-        *mounts.plan_mounts(config, host.hierarchies),
+        *mounts.plan_mounts(config, host.hierarchies, own),
         *mounts.plan_devices(config, mapped="user" in fresh),
         *mounts.plan_hidden(config),
     ]

@@ -53,44 +53,55 @@ def plan_root(target: str, rootfs: Iterable[Mount]) -> list[Step]:
     return [mounts.MountOverlay(target, listed[0].options)]
 
 
-def plan_mounts(config: dict[str, Any], hierarchies: Iterable[Hierarchy]) -> list[Step]:
-    """Return the steps for everything mounted below the root, in the specification's order."""
+def plan_mounts(
+    config: dict[str, Any], hierarchies: Iterable[Hierarchy], own: tuple[str, ...] = ()
+) -> list[Step]:
+    """Return the steps for everything mounted below the root, in the specification's order.
+
+    Args: own: the container's cgroup in each hierarchy, if it has no cgroup namespace.
+    """
     steps: list[Step] = []
     for entry in config.get("mounts", []):
         target = entry["destination"]
         if not target.startswith("/"):
             raise InvalidInput(f"mount destination {target!r} is relative", hint="it starts with /")
-        steps += _plan_mount(entry, target, hierarchies)
+        steps += _plan_mount(entry, target, hierarchies, own)
     return steps
 
 
-def _plan_mount(entry: dict[str, Any], target: str, hierarchies: Iterable[Hierarchy]) -> list[Step]:
+def _plan_mount(
+    entry: dict[str, Any], target: str, hierarchies: Iterable[Hierarchy], own: tuple[str, ...]
+) -> list[Step]:
     options = tuple(entry.get("options", ()))
     kind = entry.get("type", "bind" if BIND.intersection(options) else "none")
     if kind == "bind" or BIND.intersection(options):
         words = options if BIND.intersection(options) else ("rbind", *options)
         return [mounts.BindMount(entry["source"], target, words)]
     if kind == "cgroup":
-        return plan_cgroup_view(target, options, hierarchies)
+        return plan_cgroup_view(target, options, hierarchies, own)
     return [mounts.MountFilesystem(kind, entry.get("source", kind), target, options)]
 
 
 def plan_cgroup_view(
-    target: str, options: tuple[str, ...], hierarchies: Iterable[Hierarchy]
+    target: str,
+    options: tuple[str, ...],
+    hierarchies: Iterable[Hierarchy],
+    own: tuple[str, ...] = (),
 ) -> list[Step]:
     """Return the steps that show the container its own cgroup files, laid out as on the host.
 
     In a cgroup namespace the root of each mount is the container's own cgroup. On a host with v2
-    alone that is one mount; otherwise a tmpfs with a directory for each hierarchy.
+    alone that is one mount; otherwise a tmpfs with a directory for each hierarchy. Without such a
+    namespace its cgroup of v1 is bound there, and v2 shows the host's tree, as with runc.
     """
     known = list(hierarchies)
     if [hierarchy.version for hierarchy in known] == [2]:
         return [mounts.MountFilesystem("cgroup2", "cgroup", target, options)]
     keep = tuple(word for word in options if word in ("nosuid", "nodev", "noexec"))
     steps: list[Step] = [mounts.MountFilesystem("tmpfs", "tmpfs", target, (*keep, "mode=755"))]
-    for hierarchy in known:
+    for hierarchy, path in zip(known, own or ("",) * len(known), strict=True):
         name = os.path.basename(hierarchy.mountpoint)
-        steps.append(_plan_hierarchy(hierarchy, f"{target}/{name}", options))
+        steps.append(_plan_hierarchy(hierarchy, f"{target}/{name}", options, path))
         if "," in name:
             steps += [devices.MakeSymlink(f"{target}/{one}", name) for one in name.split(",")]
     if "ro" in options:
@@ -98,7 +109,9 @@ def plan_cgroup_view(
     return steps
 
 
-def _plan_hierarchy(hierarchy: Hierarchy, target: str, options: tuple[str, ...]) -> Step:
+def _plan_hierarchy(hierarchy: Hierarchy, target: str, options: tuple[str, ...], own: str) -> Step:
+    if own:
+        return mounts.BindMount(own, target, ("bind", *options))
     if hierarchy.version == 2:
         return mounts.MountFilesystem("cgroup2", "cgroup", target, options)
     named = ("none", f"name={hierarchy.name}") if hierarchy.name else ()

@@ -348,16 +348,24 @@ class Execute(Step):
     inside can ever reach the interpreter through /proc/self/exe (CVE-2019-5736).
     """
 
-    __slots__ = ("argv", "env", "init")
+    __slots__ = ("argv", "env", "init", "passed_fds")
 
-    def __init__(self, argv: tuple[str, ...], env: tuple[str, ...], *, init: bool = False) -> None:
+    def __init__(
+        self,
+        argv: tuple[str, ...],
+        env: tuple[str, ...],
+        *,
+        init: bool = False,
+        passed_fds: int = 0,
+    ) -> None:
         self.argv = argv
         self.env = env
         self.init = init
+        self.passed_fds = passed_fds  # how many descriptors above standard error it gets
 
     def apply(self, context: Context) -> None:
-        program = self._find()
-        close_all_but(context.report_fd)
+        program = self.find()
+        close_all_but(context.report_fd, 3 + self.passed_fds)
         stub.exec_stub(
             program,
             [os.fsencode(word) for word in self.argv],
@@ -367,7 +375,7 @@ class Execute(Step):
             stub_fd=context.stub_fd,
         )
 
-    def _find(self) -> str:
+    def find(self) -> str:
         """Return the program's path, searched for in the container's own PATH."""
         name = self.argv[0]
         if "/" in name:
@@ -399,13 +407,13 @@ class Execute(Step):
         return self.argv[0]
 
 
-def close_all_but(kept_fd: int) -> None:
-    """Mark every descriptor above standard error to be closed at exec, `kept_fd` included.
+def close_all_but(kept_fd: int, first: int = 3) -> None:
+    """Mark every descriptor from `first` on to be closed at exec, but for `kept_fd`.
 
     Nothing of ours may reach the program (CVE-2024-21626); the stub itself closes the one it
     reports through.
     """
-    process.close_range(3, 2**32 - 1, process.CLOSE_RANGE_CLOEXEC)
+    process.close_range(first, process.LAST_FD, process.CLOSE_RANGE_CLOEXEC)
     if kept_fd >= 0:
         os.set_inheritable(kept_fd, True)
 

@@ -1,0 +1,62 @@
+"""`start`: have the first process of a created container become its program."""
+
+from __future__ import annotations
+
+import os
+
+from onggi.errors import Conflict
+from onggi.linux import channel
+from onggi.runtime import start
+from onggi.runtime.command import record
+from onggi.runtime.command.words import Command
+from onggi.runtime.steps import waiting
+from onggi.runtime.steps.process import Execute
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from onggi.runtime.command.record import Folder, Record
+    from onggi.runtime.command.runtime import Runtime
+    from onggi.runtime.command.words import Words
+
+COMMAND = Command("CONTAINER", 1, 1)
+
+_REFUSALS = {
+    record.CREATING: "cannot start a container that is being created",
+    record.RUNNING: "cannot start an already running container",
+    record.PAUSED: "cannot start a paused container",
+    record.STOPPED: "cannot start a container that has stopped",
+}
+
+
+def execute(words: Words, runtime: Runtime) -> int:
+    """Start the container's program, and return when it runs."""
+    (identifier,) = words.arguments
+    with record.hold(runtime.root, identifier) as folder:
+        known = folder.read()
+        now = record.status(runtime.root, known)
+        if now != record.CREATED:
+            raise Conflict(_REFUSALS[now])
+        begin(folder, known)
+    return 0
+
+
+def begin(folder: Folder, known: Record) -> None:
+    """Start the program of a created container whose directory is held.
+
+    Raises: StartFailed: it cannot be executed, and the container has stopped.
+    """
+    process = folder.config()["process"]
+    fd = _connect(folder)
+    try:
+        channel.send(fd, waiting.GO)
+        os.unlink(folder.socket())
+        start.hear(fd, known.pid, Execute(tuple(process["args"]), ()))
+    finally:
+        os.close(fd)
+
+
+def _connect(folder: Folder) -> int:
+    try:
+        return channel.connect(folder.socket())
+    except ConnectionRefusedError:
+        raise Conflict(_REFUSALS[record.STOPPED]) from None

@@ -1,0 +1,80 @@
+"""`delete`: remove what is held for a container that has stopped."""
+
+from __future__ import annotations
+
+import os
+
+from onggi.errors import Conflict, NotFound
+from onggi.linux import cgroup, freezer, process, signals
+from onggi.runtime.command import kill, record
+from onggi.runtime.command.words import Command, Option
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from onggi.runtime.command.record import Folder, Record
+    from onggi.runtime.command.runtime import Runtime
+    from onggi.runtime.command.words import Words
+
+COMMAND = Command(
+    "CONTAINER",
+    1,
+    1,
+    Option("force", "", "End it first if it runs, and accept that there is none", short="f"),
+)
+_PATIENCE_MILLISECONDS = 10_000
+
+
+def execute(words: Words, runtime: Runtime) -> int:
+    """Remove the container; one that is only created is ended first, as runc does."""
+    (identifier,) = words.arguments
+    force = words.has("force")
+    try:
+        folder = record.hold(runtime.root, identifier)
+    except NotFound:
+        if force:
+            return 0
+        raise
+    with folder:
+        known = folder.read()
+        now = record.status(runtime.root, known)
+        if now not in (record.STOPPED, record.CREATED) and not force:
+            raise Conflict(f"cannot delete container {identifier} that is not stopped: {now}")
+        if now != record.STOPPED:
+            end(known)
+        remove(folder, known)
+    return 0
+
+
+def end(known: Record) -> None:
+    """Kill the first process and wait for its end. Raises: Conflict: it does not end."""
+    try:
+        fd = process.pidfd_open(known.pid)
+    except ProcessLookupError:
+        return
+    try:
+        if process.start_time(known.pid) == known.start_ticks:
+            kill.send(known, signals.SIGKILL)
+            _wait(fd, known)
+    except (FileNotFoundError, kill.Ended):
+        return  # it ended meanwhile
+    finally:
+        os.close(fd)
+
+
+def _wait(pidfd: int, known: Record) -> None:
+    from select import poll
+
+    waiting = poll()
+    waiting.register(pidfd)
+    if not waiting.poll(_PATIENCE_MILLISECONDS):
+        raise Conflict(f"container init {known.pid} still running")
+
+
+def remove(folder: Folder, known: Record) -> None:
+    """Remove the cgroups, with whatever is left in them, and the directory."""
+    path = freezer.find(known.cgroups)
+    if path and freezer.is_frozen(known.cgroups):
+        freezer.thaw(path)
+    for path in known.cgroups:
+        cgroup.clear(path)
+    folder.remove()

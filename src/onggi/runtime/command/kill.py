@@ -1,0 +1,104 @@
+"""`kill`: send a signal to the first process of a container, or to all of them."""
+
+from __future__ import annotations
+
+import os
+
+from onggi.errors import Conflict, InvalidInput
+from onggi.linux import cgroup, freezer, process, signals
+from onggi.runtime.command import record
+from onggi.runtime.command.words import Command, Option
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from onggi.runtime.command.record import Record
+    from onggi.runtime.command.runtime import Runtime
+    from onggi.runtime.command.words import Words
+
+COMMAND = Command(
+    "CONTAINER [SIGNAL]",
+    1,
+    2,
+    Option("all", "", "Send it to every process of the container", short="a"),
+)
+
+
+class Ended(Conflict):
+    """The container has no process any more, or none yet."""
+
+    def __init__(self) -> None:
+        super().__init__("container not running")
+
+
+def execute(words: Words, runtime: Runtime) -> int:
+    """Send the signal; TERM unless another is named."""
+    identifier, *given = words.arguments
+    number = _signal(given[0] if given else "SIGTERM")
+    known = record.read(runtime.root, identifier)
+    if words.has("all"):
+        _send_all(known, number)
+        return 0
+    if record.status(runtime.root, known) in (record.STOPPED, record.CREATING):
+        raise Ended
+    send(known, number)
+    return 0
+
+
+def _signal(word: str) -> int:
+    try:
+        return signals.parse(word)
+    except ValueError:
+        raise InvalidInput(f"unknown signal {word!r}", hint="such as KILL, SIGTERM or 15") from None
+
+
+def send(known: Record, number: int) -> None:
+    """Send a signal to the first process, and to no other that has its number by now.
+
+    Without a PID namespace of its own, what it started would outlive its end by SIGKILL; so all
+    processes of its cgroups get that.
+
+    Raises: Ended.
+    """
+    if number == signals.SIGKILL and "pid" not in known.kinds:
+        _send_all(known, number)
+        return
+    try:
+        fd = process.pidfd_open(known.pid)
+    except ProcessLookupError:
+        raise Ended from None
+    try:
+        if process.start_time(known.pid) != known.start_ticks:
+            raise Ended
+        process.pidfd_send_signal(fd, number)
+    except (FileNotFoundError, ProcessLookupError):
+        raise Ended from None
+    finally:
+        os.close(fd)
+    _let_die(known, number)
+
+
+def _let_die(known: Record, number: int) -> None:
+    """Thaw what is frozen in v1, where even SIGKILL waits for that. Source: runc issue 4394."""
+    path = freezer.find(known.cgroups) if number == signals.SIGKILL else ""
+    if path and not os.path.exists(f"{path}/cgroup.freeze"):
+        freezer.thaw(path)
+
+
+def _send_all(known: Record, number: int) -> None:
+    if number == signals.SIGKILL:
+        for path in known.cgroups:
+            cgroup.kill(path)
+        return
+    for pid in members(known):
+        try:
+            os.kill(pid, number)
+        except ProcessLookupError:
+            continue  # it ended meanwhile
+
+
+def members(known: Record) -> list[int]:
+    """List the processes of a container, by its cgroups and those below them."""
+    found: set[int] = set()
+    for path in known.cgroups[:1]:
+        found.update(cgroup.tree_processes(path))
+    return sorted(found - {0})

@@ -1,0 +1,212 @@
+"""Make a container of a bundle, for `create` and `run`.
+
+    this process                                  first process
+    ────────────                                  ─────────────
+    reads the bundle, refuses what it must
+    makes ROOT/ID, binds ROOT/ID/start
+    plans; applies the host's steps, forks ──────▶ applies its own (start.py)
+    ◀────────────────────────────────── "created"  waits at ROOT/ID/start, or goes on
+    passes the terminal on, writes the PID down
+
+Whatever fails before the end leaves nothing: no process, cgroup, directory or file.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+
+from onggi.errors import Conflict, InvalidInput
+from onggi.linux import cgroup, channel, terminal
+from onggi.runtime import host, start
+from onggi.runtime.command import bundle, record, staging
+from onggi.runtime.command.words import Option
+from onggi.runtime.plan.container import plan_container
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from onggi.runtime.command.record import Folder, Record
+    from onggi.runtime.command.runtime import Runtime
+    from onggi.runtime.command.words import Words
+    from onggi.runtime.plan.container import Plan
+    from onggi.runtime.start import Started
+
+OPTIONS = (
+    Option("bundle", "DIR", "The bundle's directory (default: this one)", short="b"),
+    Option("config", "FILE", "The configuration, if it is not DIR/config.json", short="f"),
+    Option("console-socket", "PATH", "Send the terminal's other end to the socket at PATH"),
+    Option("pid-file", "FILE", "Write the first process's PID to FILE"),
+    Option("no-pivot", "", "Do not pivot into the root: for one on the initial RAM disk"),
+    Option("no-new-keyring", "", "Keep the caller's session keyring"),
+    Option("preserve-fds", "N", "Pass N descriptors on, after standard error and $LISTEN_FDS"),
+)
+_PTY_NAME = b"/dev/ptmx"  # what comes with the descriptor; nobody reads it as a path
+
+
+def launch(words: Words, runtime: Runtime, *, wait: bool, console: bool) -> tuple[Started, Record]:
+    """Make the container that `words` name; return when it waits to be started, or runs.
+
+    Args: wait: for `start`. console: a terminal is to be passed on through the console socket,
+        not kept in Started.
+    """
+    (identifier,) = words.arguments
+    record.require_identifier(identifier)
+    passed, listening = passed_fds(words)
+    directory = os.path.realpath(words.text("bundle", "."))
+    config = bundle.read(directory, words.text("config"), runtime.journal.warn)
+    _require_console(config, words, console=console)
+    _pass_listening(config["process"], listening)
+    stage = staging.Stage(passed_fds=passed, keyring=not words.has("no-new-keyring"))
+    made = record.new(identifier, config, directory)
+    with record.make(runtime.root, made) as folder:
+        try:
+            started = _start(folder, made, config, stage, runtime, wait=wait)
+            try:
+                _hand_over(started, config, words, console=console)
+            except BaseException:
+                start.end(started.pid)
+                _remove_cgroups(made)
+                raise
+        except BaseException:
+            folder.remove()
+            raise
+    return started, made
+
+
+def _start(
+    folder: Folder,
+    made: Record,
+    config: dict[str, Any],
+    stage: staging.Stage,
+    runtime: Runtime,
+    *,
+    wait: bool,
+) -> Started:
+    plan = plan_of(config, made.id)
+    for warning in plan.warnings:
+        runtime.journal.warn(warning)
+    _require_empty(plan)
+    made.cgroups = list(plan.cgroups)
+    folder.write(made)
+    folder.keep_config(config)
+    try:
+        if wait:
+            stage.listener_fd = channel.listen(folder.socket())
+        staging.set_stage(plan, stage)
+        started = start.start(plan, (0, 1, 2))
+    finally:
+        if stage.listener_fd != staging.NOBODY:
+            os.close(stage.listener_fd)
+    made.adopt(started.pid)
+    folder.write(made)
+    return started
+
+
+def plan_of(config: dict[str, Any], identifier: str) -> Plan:
+    """Return the plan of the container that a bundle's configuration describes."""
+    facts = host.gather()
+    program, flags = b"", 0
+    if config["linux"].get("seccomp"):
+        program, flags = compiled(config["linux"]["seccomp"], facts.arch)
+    return plan_container(
+        config, (), facts, identifier=identifier, program=program, program_flags=flags
+    )
+
+
+def compiled(seccomp: dict[str, Any], machine: str) -> tuple[bytes, int]:
+    """Return a configuration's seccomp filter and the flags to load it with."""
+    from onggi.runtime.seccomp import compile as compiler
+
+    return compiler.compile_filter(seccomp, machine), compiler.filter_flags(seccomp)
+
+
+def _require_empty(plan: Plan) -> None:
+    """Refuse a cgroup that has processes: its limits would be theirs, and `delete` their end."""
+    for path in plan.cgroups:
+        inside = len(cgroup.processes(path))
+        if inside:
+            raise Conflict(f"container's cgroup is not empty: {inside} process(es) found in {path}")
+
+
+def _remove_cgroups(made: Record) -> None:
+    for path in made.cgroups:
+        cgroup.clear(path)
+
+
+def passed_fds(words: Words) -> tuple[int, int]:
+    """Return how many descriptors above standard error the program gets, and how many listen.
+
+    Source: runc utils_linux.go, startContainer and runner.run; sd_listen_fds(3).
+    """
+    listening = 0
+    if os.environ.get("LISTEN_PID") == str(os.getpid()):
+        count = os.environ.get("LISTEN_FDS", "")
+        listening = int(count) if count.isascii() and count.isdigit() and len(count) < 5 else 0
+    preserved = words.number("preserve-fds")
+    if preserved < 0:
+        raise InvalidInput(f"invalid number of descriptors to preserve: {preserved}")
+    for fd in range(3, 3 + listening + preserved):
+        try:
+            os.set_inheritable(fd, True)
+        except OSError as error:
+            if error.errno != errno.EBADF:
+                raise
+            raise InvalidInput(f"there is no descriptor {fd} to pass on") from None
+    return listening + preserved, listening
+
+
+def _pass_listening(process: dict[str, Any], count: int) -> None:
+    """Tell the program of the sockets that it inherits; it will be process 1 of its namespace."""
+    if count:
+        process["env"] = [*process.get("env", []), f"LISTEN_FDS={count}", "LISTEN_PID=1"]
+
+
+def _require_console(config: dict[str, Any], words: Words, *, console: bool) -> None:
+    wanted = bool(config["process"].get("terminal"))
+    if wanted and console and not words.has("console-socket"):
+        raise InvalidInput(
+            "cannot allocate tty if the runtime will detach without setting console socket"
+        )
+    if words.has("console-socket") and not (wanted and console):
+        raise InvalidInput(
+            "cannot use console socket if the runtime will not detach or allocate tty"
+        )
+
+
+def _hand_over(started: Started, config: dict[str, Any], words: Words, *, console: bool) -> None:
+    if started.terminal_fd >= 0:
+        size = config["process"].get("consoleSize")
+        if size:
+            terminal.set_size(started.terminal_fd, size["height"], size["width"])
+    if console and started.terminal_fd >= 0:
+        send_console(started.terminal_fd, words.text("console-socket"))
+    if words.has("pid-file"):
+        write_pid(words.text("pid-file"), started.pid)
+
+
+def send_console(terminal_fd: int, path: str) -> None:
+    """Send the host's end of a terminal to the socket at `path`, and close ours."""
+    try:
+        fd = channel.connect(path, channel.STREAM)
+        try:
+            channel.send(fd, _PTY_NAME, (terminal_fd,))
+        finally:
+            os.close(fd)
+    finally:
+        os.close(terminal_fd)
+
+
+def write_pid(path: str, pid: int) -> None:
+    """Write a PID to a file, whole, so that whoever waits for the file reads all of it."""
+    folder, name = os.path.split(path)
+    half_made = os.path.join(folder, f".{name}.{os.getpid()}")
+    fd = os.open(half_made, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+    try:
+        with open(fd, "wb") as file:
+            file.write(b"%d" % pid)
+        os.rename(half_made, path)
+    except BaseException:
+        os.unlink(half_made)
+        raise

@@ -1,0 +1,319 @@
+"""What is remembered of a container between commands, and what is true of it now.
+
+    ROOT/ID/state.json     the record, replaced whole
+    ROOT/ID/config.json    the configuration as it was at creation: later changes don't count
+    ROOT/ID/start          the socket at which the first process waits; gone once it was started
+
+A record says which process a container has; whether that lives, waits or is frozen is looked up.
+A process is named by its PID, its start time and the boot, so that no other is taken for it.
+
+Source: runtime-spec runtime.md, "State", "Lifecycle".
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+
+from onggi.errors import AlreadyExists, Corrupt, InvalidInput, NotFound
+from onggi.linux import identity
+from onggi.oci import jsontext
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import TracebackType
+    from typing import Any, Self
+
+SCHEMA = 1
+STATE = "state.json"
+CONFIG = "config.json"
+SOCKET = "start"
+
+CREATING = "creating"
+CREATED = "created"
+RUNNING = "running"
+PAUSED = "paused"
+STOPPED = "stopped"
+
+_LETTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_+,-.")
+_MOST_LETTERS = 255  # of a file's name
+_ENDED = ("Z", "X", "x")  # states of a process that runs no more: proc_pid_stat(5)
+
+
+class Record:
+    """One container. `pid` is 0 until it has a process; `creator` makes it as long as it lives.
+
+    `cgroups` are its own directories; `kinds` the namespaces that are not the host's.
+    """
+
+    __slots__ = (
+        "annotations",
+        "boot_id",
+        "bundle",
+        "cgroups",
+        "created",
+        "creator",
+        "creator_ticks",
+        "filter_flags",
+        "id",
+        "kinds",
+        "oci_version",
+        "owner",
+        "pid",
+        "rootfs",
+        "start_ticks",
+    )
+
+    def __init__(self, **members: Any) -> None:
+        for name in self.__slots__:
+            setattr(self, name, members.get(name, _BLANK[name]))
+
+    id: str
+    oci_version: str
+    bundle: str
+    rootfs: str
+    annotations: dict[str, str]
+    cgroups: list[str]
+    kinds: list[str]
+    filter_flags: int
+    created: str
+    owner: int
+    boot_id: str
+    pid: int
+    start_ticks: int
+    creator: int
+    creator_ticks: int
+
+    def adopt(self, pid: int) -> None:
+        """Take process `pid`, which lives, as the container's first."""
+        self.pid = pid
+        self.start_ticks = identity.start_time(pid)
+        self.creator = self.creator_ticks = 0
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the record's members."""
+        return {"schema": SCHEMA, **{name: getattr(self, name) for name in self.__slots__}}
+
+
+_BLANK: dict[str, Any] = {
+    "annotations": {},
+    "cgroups": [],
+    "kinds": [],
+    **dict.fromkeys(("boot_id", "bundle", "created", "id", "oci_version", "rootfs"), ""),
+    **dict.fromkeys(("creator", "creator_ticks", "filter_flags", "owner", "pid", "start_ticks"), 0),
+}
+
+
+class Folder:
+    """The directory of a container, whose lock is held until the `with` block ends.
+
+    The lock is let go, not only closed: a first process that waits may have inherited it.
+    """
+
+    __slots__ = ("_fd", "id", "path")
+
+    def __init__(self, path: str, identifier: str, fd: int) -> None:
+        self.path = path
+        self.id = identifier
+        self._fd = fd
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        fcntl.flock(self._fd, fcntl.LOCK_UN)
+        os.close(self._fd)
+
+    def socket(self) -> str:
+        """Return a path of the start socket, short enough to bind and connect to."""
+        return f"/proc/self/fd/{self._fd}/{SOCKET}"
+
+    def read(self) -> Record:
+        """Return the record."""
+        return _read(self.path, self.id)
+
+    def write(self, record: Record) -> None:
+        """Replace the record, whole or not at all; what a reboot takes need not be synced."""
+        _write(self.path, STATE, record.to_json())
+
+    def config(self) -> dict[str, Any]:
+        """Return the configuration that the container was made of."""
+        with open(f"{self.path}/{CONFIG}", "rb") as file:
+            config: dict[str, Any] = jsontext.loads(file.read())
+        return config
+
+    def keep_config(self, config: dict[str, Any]) -> None:
+        """Write the configuration down."""
+        _write(self.path, CONFIG, config)
+
+    def remove(self) -> None:
+        """Remove the directory: there is no such container any more.
+
+        The record goes last, so that what is left by a crash can be removed again.
+        """
+        for name in sorted(os.listdir(self.path), key=lambda name: name == STATE):
+            os.unlink(f"{self.path}/{name}")
+        os.rmdir(self.path)
+
+
+def require_identifier(identifier: str) -> None:
+    """Refuse what is no name for a container. Source: runc libcontainer/factory_linux.go."""
+    good = identifier and _LETTERS.issuperset(identifier) and identifier not in (".", "..")
+    if not good or len(identifier) > _MOST_LETTERS:
+        raise InvalidInput("invalid container ID format", hint="letters, digits, _ + , - .")
+
+
+def make(root: str, record: Record) -> Folder:
+    """Make a container's directory, with its record, and hold it.
+
+    Raises: AlreadyExists; InvalidInput: the record's ID is no name.
+    """
+    require_identifier(record.id)
+    os.makedirs(root, 0o711, exist_ok=True)
+    path, half_made = f"{root}/{record.id}", f"{root}/~{record.id}.{os.getpid()}"
+    os.mkdir(half_made, 0o711)
+    fd = -1
+    try:
+        fd = os.open(half_made, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        _write(half_made, STATE, record.to_json())
+        os.rename(half_made, path)
+    except OSError as error:
+        if fd >= 0:
+            os.close(fd)
+        _write_off(half_made)
+        if os.path.exists(path):
+            raise AlreadyExists("container with given ID already exists") from error
+        raise
+    return Folder(path, record.id, fd)
+
+
+def _write_off(path: str) -> None:
+    for name in os.listdir(path):
+        os.unlink(f"{path}/{name}")
+    os.rmdir(path)
+
+
+def hold(root: str, identifier: str) -> Folder:
+    """Wait for the lock of a container's directory, and hold it.
+
+    Raises: NotFound.
+    """
+    require_identifier(identifier)
+    path = f"{root}/{identifier}"
+    while True:
+        try:
+            fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        except (FileNotFoundError, NotADirectoryError):
+            raise NotFound("container does not exist") from None
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        try:
+            same = os.path.samestat(os.fstat(fd), os.stat(path))
+        except FileNotFoundError:
+            same = False
+        if same:
+            return Folder(path, identifier, fd)
+        os.close(fd)  # removed while we waited, and perhaps made anew
+
+
+def read(root: str, identifier: str) -> Record:
+    """Return a container's record, without a lock. Raises: NotFound."""
+    require_identifier(identifier)
+    return _read(f"{root}/{identifier}", identifier)
+
+
+def identifiers(root: str) -> list[str]:
+    """List the containers by name; none where there is no directory of them."""
+    try:
+        return sorted(name for name in os.listdir(root) if _LETTERS.issuperset(name))
+    except FileNotFoundError:
+        return []
+
+
+def status(root: str, record: Record) -> str:
+    """Return what is true of a container now."""
+    if not record.pid:
+        return CREATING if _lives(record.creator, record.creator_ticks, record) else STOPPED
+    if not _lives(record.pid, record.start_ticks, record):
+        return STOPPED
+    if record.cgroups and _is_frozen(record.cgroups):
+        return PAUSED
+    return CREATED if os.path.lexists(f"{root}/{record.id}/{SOCKET}") else RUNNING
+
+
+def _is_frozen(directories: list[str]) -> bool:
+    from onggi.linux import freezer
+
+    return freezer.is_frozen(directories)
+
+
+def _lives(pid: int, start_ticks: int, record: Record) -> bool:
+    if not pid:
+        return False
+    try:
+        fields = identity.stat_fields(pid)
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    same = int(fields[19]) == start_ticks and fields[0] not in _ENDED
+    return same and identity.boot_id() == record.boot_id
+
+
+def document(record: Record, now: str) -> dict[str, Any]:
+    """Return the state as the runtime specification has it, for hooks and programs."""
+    known: dict[str, Any] = {
+        "ociVersion": record.oci_version,
+        "id": record.id,
+        "pid": 0 if now == STOPPED else record.pid,
+        "status": now,
+        "bundle": record.bundle,
+    }
+    if record.annotations:
+        known["annotations"] = record.annotations
+    return known
+
+
+def new(identifier: str, config: dict[str, Any], bundle: str) -> Record:
+    """Return the record of a container that this process begins to make."""
+    now = time.time_ns()
+    seconds, nanoseconds = divmod(now, 10**9)
+    moment = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
+    return Record(
+        id=identifier,
+        oci_version=config["ociVersion"],
+        bundle=bundle,
+        rootfs=config["root"]["path"],
+        annotations=config.get("annotations", {}),
+        kinds=[entry["type"] for entry in config.get("linux", {}).get("namespaces", [])],
+        created=f"{moment}.{nanoseconds:09}Z",
+        owner=os.geteuid(),
+        boot_id=identity.boot_id(),
+        creator=os.getpid(),
+        creator_ticks=identity.start_time("self"),
+    )
+
+
+def _read(path: str, identifier: str) -> Record:
+    try:
+        with open(f"{path}/{STATE}", "rb") as file:
+            members = jsontext.loads(file.read())
+    except (FileNotFoundError, NotADirectoryError):
+        raise NotFound("container does not exist") from None
+    except ValueError as error:
+        raise Corrupt(f"the record of container {identifier}: {error}") from error
+    if not isinstance(members, dict) or members.get("schema") != SCHEMA:
+        raise Corrupt(f"the record of container {identifier} is of another version")
+    return Record(**members)
+
+
+def _write(directory: str, name: str, value: dict[str, Any]) -> None:
+    half_made = f"{directory}/.{name}.{os.getpid()}"
+    fd = os.open(half_made, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    with open(fd, "wb") as file:
+        file.write(jsontext.dumps(value).encode())
+    os.rename(half_made, f"{directory}/{name}")

@@ -1,0 +1,37 @@
+"""`run`: create a container, start it, wait for its end and remove it; or leave it running."""
+
+from __future__ import annotations
+
+import os
+
+from onggi.runtime.command import delete, foreground, launching, record
+from onggi.runtime.command.words import Command, Option
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from onggi.runtime.command.runtime import Runtime
+    from onggi.runtime.command.words import Words
+
+COMMAND = Command(
+    "CONTAINER",
+    1,
+    1,
+    *launching.OPTIONS,
+    Option("detach", "", "Leave the container running, and end", short="d"),
+    Option("keep", "", "Do not remove the container when it has stopped"),
+    Option("no-subreaper", "", "Accepted: what is orphaned inside goes to its process 1"),
+)
+
+
+def execute(words: Words, runtime: Runtime) -> int:
+    """Run the container; return the exit status of its program, or 0 when it is left running."""
+    detach = words.has("detach")
+    started, known = launching.launch(words, runtime, wait=False, console=detach)
+    if detach:
+        return 0
+    status = foreground.wait(started)
+    with record.hold(runtime.root, known.id) as folder:
+        if not words.has("keep"):
+            delete.remove(folder, folder.read())
+    code = os.waitstatus_to_exitcode(status)
+    return 128 - code if code < 0 else code

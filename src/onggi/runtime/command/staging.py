@@ -1,0 +1,63 @@
+"""From the plan of a container to that of one made for another program's sake. Pure.
+
+Engines that call a runtime pass streams and descriptors of their own, and may start later what they
+create now.
+"""
+
+from __future__ import annotations
+
+from onggi.runtime.steps import process, waiting
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from onggi.runtime.plan.container import Plan
+    from onggi.runtime.steps.base import Step
+
+NOBODY = -1
+
+
+class Stage:
+    """What the caller of the runtime asks for, beside the configuration.
+
+    listener_fd: the socket to wait at, or NOBODY to start at once. passed_fds: how many descriptors
+    above standard error the program gets. keyring: whether it gets a new session keyring.
+    """
+
+    __slots__ = ("keyring", "listener_fd", "passed_fds")
+
+    def __init__(self, *, listener_fd: int = NOBODY, passed_fds: int, keyring: bool) -> None:
+        self.listener_fd = listener_fd
+        self.passed_fds = passed_fds
+        self.keyring = keyring
+
+
+def set_stage(plan: Plan, stage: Stage) -> None:
+    """Change the last steps of `plan` into those that `stage` asks for."""
+    plan.program = program_steps(plan.program, stage, terminal=plan.terminal)
+
+
+def program_steps(steps: list[Step], stage: Stage, *, terminal: bool) -> list[Step]:
+    """Return the last steps, from the session to the program, as `stage` asks for them.
+
+    The process waits before its filter is loaded, which then need not allow what waiting takes.
+    """
+    *before, last = steps
+    assert isinstance(last, process.Execute)
+    execute = process.Execute(last.argv, last.env, init=last.init, passed_fds=stage.passed_fds)
+    kept = [step for step in before if stage.keyring or not isinstance(step, process.NewKeyring)]
+    if not terminal:
+        _insert(kept, process.SwitchUser, _own_streams(kept))
+    if stage.listener_fd != NOBODY:
+        wait = waiting.AwaitStart(stage.listener_fd, stage.passed_fds)
+        _insert(kept, process.LoadFilter, [waiting.FindProgram(execute), wait])
+    return [*kept, execute]
+
+
+def _own_streams(steps: list[Step]) -> list[Step]:
+    return [waiting.OwnStreams(step.uid) for step in steps if isinstance(step, process.SwitchUser)]
+
+
+def _insert(steps: list[Step], before: type[Step], more: list[Step]) -> None:
+    """Insert `more` before the first step of a kind, or at the end if there is none."""
+    at = next((i for i, step in enumerate(steps) if isinstance(step, before)), len(steps))
+    steps[at:at] = more

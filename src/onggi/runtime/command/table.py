@@ -1,0 +1,15 @@
+"""The commands: each is a module beside this one, imported when it is asked for."""
+
+from __future__ import annotations
+
+# name -> (module, what it does)
+COMMANDS = {
+    "create": ("create", "Create a container from a bundle"),
+    "delete": ("delete", "Remove what is held for a container"),
+    "kill": ("kill", "Send a signal to a container's first process"),
+    "list": ("listing", "List containers"),
+    "run": ("run", "Create a container and start it"),
+    "spec": ("template", "Write a configuration to begin with"),
+    "start": ("begin", "Start the program of a created container"),
+    "state": ("status", "Print the state of a container"),
+}
