@@ -6,7 +6,6 @@ wants them elsewhere passes a pipe.
 
 from __future__ import annotations
 
-import errno
 import os
 import select
 
@@ -17,7 +16,7 @@ from onggi.runtime import frames
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from onggi.engine.containers import Container
-    from onggi.engine.flows import Sink
+    from onggi.runtime.flows import Sink
     from onggi.runtime.session import Session as Channel
 
 
@@ -37,7 +36,7 @@ class Session:
 
         Raises: BrokenPipeError: whoever read the output has left; the container goes on.
         """
-        from onggi.engine.flows import Input, Sink, turn
+        from onggi.runtime.flows import Input, Sink, turn
 
         channel = self._channel
         os.set_blocking(channel.fd, False)
@@ -164,13 +163,3 @@ def console_size(streams: Streams | None) -> dict[str, int]:
             rows, columns = terminal.get_size(fd)
             return {"height": rows, "width": columns}
     return {}
-
-
-def read_some(fd: int, most: int) -> bytes:
-    """Read what is there, or b"" at the end, which a terminal has where its other end is gone."""
-    try:
-        return os.read(fd, most)
-    except OSError as error:
-        if error.errno != errno.EIO:
-            raise
-        return b""

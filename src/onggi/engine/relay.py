@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 
-from onggi.engine.flows import Input, Output, Sink, turn
+from onggi.runtime.flows import Input, Output, Sink, turn
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

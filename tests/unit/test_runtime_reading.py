@@ -5,7 +5,7 @@ import pty
 
 import pytest
 
-from onggi.engine.attach import read_some
+from onggi.runtime.flows import read_some
 
 
 def test_a_terminal_that_hung_up_is_at_its_end() -> None:

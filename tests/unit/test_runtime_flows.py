@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from onggi.engine import flows
-from onggi.engine.flows import Input, Output, Sink, turn
+from onggi.runtime import flows
+from onggi.runtime.flows import Input, Output, Sink, turn
 
 MIB = 1 << 20
 DATA = bytes(range(256)) * (4 * MIB // 256)

@@ -12,8 +12,6 @@ import os
 import select
 import stat
 
-from onggi.engine.attach import read_some
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -222,3 +220,13 @@ def _opened_again(fd: int) -> int:
         return os.open(f"/proc/self/fd/{fd}", flags)
     except OSError:
         return -1  # no rights to it, no reader any more, a terminal that hung up
+
+
+def read_some(fd: int, most: int) -> bytes:
+    """Read what is there, or b"" at the end, which a terminal has where its other end is gone."""
+    try:
+        return os.read(fd, most)
+    except OSError as error:
+        if error.errno != errno.EIO:
+            raise
+        return b""
