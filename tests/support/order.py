@@ -46,7 +46,7 @@ class Order:
 
     def machine(self) -> list[str]:
         """Say what of a store that is gone is left on the machine."""
-        groups = (f"cgroup: {path}" for path in _CGROUPS.glob(f"*/*/{self.mark}*"))
+        groups = (f"cgroup: {path}" for path in _groups(self.mark))
         return [*groups, *_of_this_session()]
 
     def records(self) -> dict[str, dict[str, Any]]:
@@ -115,9 +115,9 @@ class Order:
 
     def _cgroups(self) -> Iterator[str]:
         running = self.running()
-        for path in _CGROUPS.glob(f"*/*/{self.mark}*"):
+        for path in _groups(self.mark):
             if path.name not in running:
-                yield f"cgroup of nobody: {path} {(path / 'cgroup.procs').read_text().split()}"
+                yield f"cgroup of nobody: {path}"
 
     def _processes(self) -> Iterator[str]:
         """Find processes of this session's commands: one monitor for each that runs, no other."""
@@ -126,6 +126,16 @@ class Order:
         yield from (f"process: {line}" for line in found if MONITOR not in line)
         if len(monitors) != len(self.running()):
             yield f"monitors: {monitors}, containers: {sorted(self.running())}"
+
+
+def _groups(mark: str) -> Iterator[Path]:
+    """Find cgroups of containers whose IDs begin so, in every hierarchy."""
+    for hierarchy in _CGROUPS.iterdir():
+        try:
+            names = os.listdir(hierarchy / "onggi")
+        except (FileNotFoundError, NotADirectoryError):
+            continue  # nobody has containers there, or not any more
+        yield from (hierarchy / "onggi" / name for name in names if name.startswith(mark))
 
 
 def monitor_of(pid: int) -> int:

@@ -104,6 +104,7 @@ class Container:
             if channel is not None:
                 channel.close()
             shortcomings.name_in(error)
+            self._engine.recover_again()  # should the following not succeed either
             self._clear_failed_start(error)
             raise
         return Session(self, channel, streams)

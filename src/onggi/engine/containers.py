@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from onggi.engine.container import Container
 
 TYPE_CHECKING = False
@@ -23,9 +25,9 @@ class Containers:
         """Make a container, and do not start it."""
         from onggi.engine import creation
 
-        identifier, lock_fd = creation.create(self._engine.store, options, self._engine.host)
-        creation.release(self._engine.store, identifier, lock_fd)
-        return self._load(identifier)
+        container, lock_fd = self._make(options)
+        creation.release(self._engine.store, container.id, lock_fd)
+        return container
 
     def run(self, options: ContainerOptions, *, streams: Streams | None = None) -> Session:
         """Make a container and start it.
@@ -36,10 +38,8 @@ class Containers:
         Raises: ImageNotFound, InvalidInput, NameTaken; StartFailed: the container was made and
             could not be started; it stays, unless it was to be removed when it ends.
         """
-        from onggi.engine import creation
-
-        identifier, lock_fd = creation.create(self._engine.store, options, self._engine.host)
-        session = self._load(identifier).start_locked(lock_fd, streams)
+        container, lock_fd = self._make(options)
+        session = container.start_locked(lock_fd, streams)
         if streams is None:
             session.detach()
         return session
@@ -71,6 +71,20 @@ class Containers:
             passes = filtering.container_filter(filters, self._engine)
             listed = [one for one in listed if passes(one)]
         return sorted(listed, key=lambda one: one.record["created_ns"], reverse=True)
+
+    def _make(self, options: ContainerOptions) -> tuple[Container, int]:
+        """Make a container, and return it with its lock, which is the caller's."""
+        from onggi.engine import creation
+
+        lock_fd = -1
+        try:
+            identifier, lock_fd = creation.create(self._engine.store, options, self._engine.host)
+            return self._load(identifier), lock_fd
+        except BaseException:
+            if lock_fd >= 0:
+                os.close(lock_fd)
+            self._engine.recover_again()
+            raise
 
     def _load(self, identifier: str) -> Container:
         return Container(self._engine, self._engine.store.containers.load(identifier))

@@ -39,15 +39,16 @@ def create(store: Store, options: ContainerOptions, host: Host) -> tuple[str, in
     image = get_image(store, options.image)
     identifier = os.urandom(32).hex()
     lock_fd = rundir.lock(run_directory(store, identifier))
-    mounts: list[VolumeMount] = []
     try:
         with _ids(store, options) as first_ids:
-            record, mounts = _prepare(store, options, image, identifier, host, first_ids)
+            record = _prepare(store, options, image, identifier, host, first_ids)
             _record(store, options, identifier, record)
     except BaseException:
-        _discard(store, identifier)
-        volumes.discard(mounts, store)
-        release(store, identifier, lock_fd)
+        try:
+            discard(store, identifier)
+            rundir.remove(run_directory(store, identifier))
+        finally:
+            os.close(lock_fd)  # what could not be removed now is found by that
         raise
     return identifier, lock_fd
 
@@ -111,7 +112,7 @@ def _prepare(
     identifier: str,
     host: Host,
     first_ids: tuple[int, int],
-) -> tuple[dict[str, Any], list[VolumeMount]]:
+) -> dict[str, Any]:
     store.snapshots.prepare(identifier, image.diff_ids, durable=not options.remove)
     directory = store.containers.path(identifier)
     for name, text in _contents(options, identifier).items():
@@ -121,7 +122,7 @@ def _prepare(
     trees = store.snapshots.stack(identifier)
     record, mounts = _compose(store, options, image, identifier, directory, trees, host, first_ids)
     volumes.make(mounts, trees, store, identifier)  # last, when nothing is left to be refused
-    return record, mounts
+    return record
 
 
 def _compose(
@@ -215,17 +216,19 @@ def _record(
     store.containers.create(identifier, identifier[:12], record, durable=durable)
 
 
-def _discard(store: Store, identifier: str) -> None:
-    """Remove what a container that was not made has left."""
+def discard(store: Store, identifier: str) -> None:
+    """Remove what a container without a record has left, whose lock is ours; twice is fine."""
     from onggi.store.snapshots import SnapshotNotFound
 
-    store.volumes.remove_unnamed_of({identifier})
     directory = store.containers.path(identifier)
+    if not os.path.isdir(directory):
+        return  # it did not get so far
+    store.volumes.remove_unnamed_of({identifier})
     for file in FILES.values():
         try:
             os.unlink(f"{directory}/{file}")
         except FileNotFoundError:
-            pass  # it did not get so far
+            continue  # it did not get so far
     try:
         store.snapshots.remove(identifier)
     except SnapshotNotFound:

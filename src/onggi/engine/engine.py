@@ -55,6 +55,7 @@ class Engine:
         self._direct = direct
         self._ahead_fd = ahead_fd
         self._launcher: Launcher | None = None
+        self._recovers = recover
         self._to_recover = recover
         self._host: Host | None = None
 
@@ -182,12 +183,16 @@ class Engine:
         )
 
     def recover(self) -> None:
-        """Put right what killed processes left; done once, before the first look at containers."""
+        """Put right what was left; done once, before the first look at containers, or again."""
         if self._to_recover:
             self._to_recover = False
             from onggi.engine import recovery
 
             recovery.recover(self)
+
+    def recover_again(self) -> None:
+        """Have the next look at containers put right what a failure just now may have left."""
+        self._to_recover = self._recovers
 
     def close(self) -> None:
         """Give back what this engine holds; containers go on. Closing twice is fine."""

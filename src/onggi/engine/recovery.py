@@ -15,6 +15,7 @@ Everything here may be done twice, and by several processes at once: the lock ha
 
 from __future__ import annotations
 
+import errno
 import os
 
 from onggi.engine import places
@@ -78,8 +79,13 @@ def _is_first_since_boot(store: Store) -> bool:
 def _note_boot(store: Store) -> None:
     from onggi.store.atomic import write_file
 
-    # Not synced: whether it is there matters in this boot only.
-    write_file(f"{store.run}/{_BOOT}", identity.boot_id().encode(), durable=False)
+    try:
+        # Not synced: whether it is there matters in this boot only.
+        write_file(f"{store.run}/{_BOOT}", identity.boot_id().encode(), durable=False)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        # On a full disk one must be able to look what could be removed; the next will note it.
 
 
 def _is_suspect(store: Store, identifier: str) -> bool:
@@ -111,6 +117,10 @@ def _put_right(engine: Engine, identifier: str, lock_fd: int) -> None:
     cgroups.clear(identifier, record)
     if record:
         _finish(store, record, current)
+    elif os.path.isdir(store.containers.path(identifier)):
+        from onggi.engine import creation
+
+        creation.discard(store, identifier)
     rundir.remove(places.run_directory(store, identifier))
 
 

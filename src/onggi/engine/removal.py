@@ -6,6 +6,7 @@ and last, in one step, the container itself with what was said. All this happens
 
 from __future__ import annotations
 
+import errno
 import os
 import time
 
@@ -35,13 +36,19 @@ def remove(container: Container, *, force: bool, volumes: bool) -> None:
     lock_fd = _locked(container, force=force)
     try:
         cgroups.clear(container.id, record)  # of a start that was cut short
+        _carry_out_once(store, record, volumes=volumes)
+        rundir.remove(places.run_directory(store, container.id))
+    finally:
+        os.close(lock_fd)
+
+
+def _carry_out_once(store: Store, record: dict[str, Any], *, volumes: bool) -> None:
+    try:
         carry_out(store, record, volumes=volumes)
     except ContainerNotFound:
         if not record["options"]["remove"]:
+            rundir.remove(places.run_directory(store, record["id"]))
             raise
-    finally:
-        rundir.remove(places.run_directory(store, container.id))
-        os.close(lock_fd)
 
 
 def carry_out(store: Store, record: dict[str, Any], *, volumes: bool) -> None:
@@ -52,10 +59,19 @@ def carry_out(store: Store, record: dict[str, Any], *, volumes: bool) -> None:
     identifier = record["id"]
     if not record["options"]["remove"]:  # which says as much already
         store.containers.load(identifier)
-        state.write(store.containers.path(identifier), state.removing(volumes=volumes))
+        _say(store.containers.path(identifier), volumes=volumes)
     if volumes:
         _remove_volumes(store, record)
     store.containers.delete(identifier)
+
+
+def _say(directory: str, *, volumes: bool) -> None:
+    """Say that the container is being removed; on a full disk that is no reason not to do it."""
+    try:
+        state.write(directory, state.removing(volumes=volumes))
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
 
 
 def _locked(container: Container, *, force: bool) -> int:

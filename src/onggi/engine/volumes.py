@@ -353,32 +353,16 @@ def _found(mount: VolumeMount, store: Store, instead: str) -> VolumeMount:
 def make(mounts: list[VolumeMount], trees: list[str], store: Store, container: str) -> None:
     """Make the volumes and directories that do not exist, as Docker does for `-v`, and fill them.
 
-    Volumes that nobody named are gone again if this raises.
-
-    Args: container: its ID, which volumes without a name remember until it has a record.
+    Args: container: its ID, which volumes that nobody named remember: without a record, they go.
     """
-    try:
-        for mount in mounts:
-            if mount.kind == "volume":
-                record = {"created": _now(), "labels": {}, "anonymous": mount.is_anonymous}
-                known = {**record, "container": container} if mount.is_anonymous else record
-                store.volumes.create(mount.name, known)
-            elif not os.path.exists(mount.source):
-                os.makedirs(mount.source, exist_ok=True)
-        fill(mounts, trees, store)
-    except BaseException:
-        discard(mounts, store)
-        raise
-
-
-def discard(mounts: list[VolumeMount], store: Store) -> None:
-    """Remove what nobody has named of the volumes of a container that was not made."""
     for mount in mounts:
-        if mount.is_anonymous:
-            try:
-                store.volumes.remove(mount.name)
-            except NotFound:
-                continue  # it was not reached
+        if mount.kind == "volume":
+            record = {"created": _now(), "labels": {}, "anonymous": mount.is_anonymous}
+            known = {**record, "container": container} if mount.is_anonymous else record
+            store.volumes.create(mount.name, known)
+        elif not os.path.exists(mount.source):
+            os.makedirs(mount.source, exist_ok=True)
+    fill(mounts, trees, store)
 
 
 def fill(mounts: list[VolumeMount], trees: list[str], store: Store) -> None:

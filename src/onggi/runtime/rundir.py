@@ -74,14 +74,21 @@ def wait_free(path: str) -> None:
 
 
 def remove(path: str) -> None:
-    """Remove a run directory whose lock is ours; gone already is fine."""
-    try:
-        names = os.listdir(path)
-        for name in sorted(names, key=lambda name: name == LOCK):  # without it, it is nobody's
+    """Remove a run directory whose lock is ours; gone already is fine.
+
+    No descriptor is needed for it: it is also how one cleans up when there are none left.
+    """
+    from onggi.runtime.stdio import NAMES  # here, since most only look whether it is held
+
+    for name in (*NAMES, LOCK):  # the lock last: without it, it is nobody's
+        try:
             os.unlink(f"{path}/{name}")
+        except FileNotFoundError:
+            continue
+    try:
         os.rmdir(path)
     except FileNotFoundError:
-        return  # another process cleaned up as well
+        return
     except OSError as error:
         if error.errno != errno.ENOTEMPTY:  # taken up by another process, who will remove it
             raise

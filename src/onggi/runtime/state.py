@@ -8,6 +8,7 @@ directory is removed because of what stands here.
 
 from __future__ import annotations
 
+import errno
 import os
 import time
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 FILE = "state.json"
+_ROOM_BYTES = 1024
 
 CREATED = "created"
 RUNNING = "running"
@@ -125,11 +127,31 @@ def write(directory: str, state: State) -> None:
 
     Not synced: after a power loss no process of that boot runs, and what runs is all that this
     document is believed about without a second look.
+
+    A container ends on a full disk, too: then the document is written over where it lies, for
+    which it is always of one size.
     """
+    path = f"{directory}/{FILE}"
+    data = jsontext.dumps(state.to_json()).encode().ljust(_ROOM_BYTES)
     temporary = f"{directory}/.{FILE}.{os.getpid()}"
-    with open(temporary, "wb") as file:
-        file.write(jsontext.dumps(state.to_json()).encode())
-    os.rename(temporary, f"{directory}/{FILE}")
+    try:
+        _write(temporary, os.O_CREAT | os.O_TRUNC, data)
+        os.rename(temporary, path)
+    except OSError as error:
+        if os.path.exists(temporary):
+            os.unlink(temporary)
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT) or not os.path.exists(path):
+            raise
+        _write(path, 0, data)
+
+
+def _write(path: str, flags: int, data: bytes) -> None:
+    fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW | flags, 0o600)
+    try:
+        if os.write(fd, data) != len(data):  # write(2): no room for all of it
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), path)
+    finally:
+        os.close(fd)
 
 
 def running(pid: int) -> State:
