@@ -326,6 +326,8 @@ def test_images(onggi_command: Output) -> None:
     assert onggi_command("image", "ls", "-q").splitlines()[1] == "abababababab"
     lines = onggi_command("images", "--format", "{{.Repository}} {{.Digest}}").splitlines()
     assert lines[1:] == ["a.b:5000/busybox <none>", "busybox sha256:" + "cd" * 32]
+    sizes = "{{.Size}} {{.SharedSize}} {{.UniqueSize}} {{.Containers}}"
+    assert onggi_command("images", "--format", sizes).splitlines()[1] == "4.26MB 0B 4.26MB 0"
 
 
 def test_images_asks_for_what_it_shows(engine: Engine, onggi_command: Output) -> None:

@@ -92,9 +92,19 @@ def _listing(whole: bool) -> Listing:
                 "CreatedAt", "CREATED AT", lambda one: human.local_time(number_of(one, "Created"))
             ),
             Field("Size", "SIZE", lambda one: human.size(number_of(one, "Size"))),
+            Field(
+                "SharedSize", "SHARED SIZE", lambda one: human.size(number_of(one, "SharedSize"))
+            ),
+            Field("UniqueSize", "UNIQUE SIZE", lambda one: human.size(_unique(one))),
+            Field("Containers", "CONTAINERS", lambda one: str(number_of(one, "Containers"))),
         ),
         SHOWN,
     )
+
+
+def _unique(record: Record) -> float:
+    """How many bytes of it no other image has."""
+    return number_of(record, "Size") - number_of(record, "SharedSize")
 
 
 def _identity(record: Record, whole: bool) -> str:
