@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from onggi.runtime import log
+from onggi.runtime.monitor import Monitor
 from support.box import Box
 from support.programs import compiled, said
 from support.requirements import requires
@@ -50,9 +51,29 @@ def test_a_log_never_takes_more_than_its_share(root_dir: Path) -> None:
     assert after <= max(before, (log.OLDER_FILES + 1) * (log.MOST_BYTES + len(piece)))
 
 
+@withstands("exhaustion", "an endless writer that stays when its container ends")
+@pytest.mark.time_limit(20)
+def test_the_last_reading_comes_to_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whether a real writer keeps up with the reader is a matter of luck; this one always does."""
+    reads = []
+
+    def read(_self: Monitor, fd: int) -> bool:
+        reads.append(fd)
+        return True
+
+    monkeypatch.setattr(Monitor, "_read", read)
+    monitor = Monitor.__new__(Monitor)
+    with open("/dev/zero", "rb") as endless:
+        monitor._outputs = {endless.fileno(): (b"stdout", b"")}
+        monitor._drain()
+    assert 0 < len(reads) < 1000
+
+
 # Gives its standard output to another container, by a socket in a volume, and ends; the other
 # writes to it for ever.
 HANDED_ON = r"""
+#define _GNU_SOURCE
+#include <fcntl.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -80,8 +101,9 @@ int main(int argc, char **argv) {
     int peer = accept(fd, 0, 0);
     recvmsg(peer, &message, 0);
     int out = *(int *)CMSG_DATA(CMSG_FIRSTHDR(&message));
-    static char noise[512];
-    fork(); fork(); fork();  /* so that the pipe is never found empty */
+    static char noise[65536];
+    fcntl(out, F_SETPIPE_SZ, 1 << 20);  /* so that it is never found empty */
+    fork(); fork();
     while (write(out, noise, sizeof noise) > 0);
     return 0;
 }
