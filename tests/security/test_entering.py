@@ -14,6 +14,7 @@ from onggi.runtime.steps.base import Context
 from support.box import Box
 from support.child import run_in_child
 from support.programs import compiled
+from support.ptys import Terminal
 from support.requirements import requires
 from support.threats import withstands
 
@@ -196,6 +197,37 @@ def test_an_image_cannot_choose_a_directory_outside(box: Box, tmp_path: Path) ->
             box("rmi", "-f", "hostile")
             assert done.returncode != 0, done.stdout
     assert box.attempt("image", "inspect", "hostile").returncode != 0
+
+
+TYPES = r"""
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+int main(void) {
+    for (int fd = 0; fd < 3; fd++)
+        if (ioctl(fd, TIOCSTI, "x") == 0) puts("TYPED");
+    int fd = open("/dev/tty", O_RDWR);
+    printf("terminal %s\n", fd < 0 ? strerror(errno) : "OPENED");
+    return 0;
+}
+"""
+
+
+@in_containers
+@withstands("descriptors", "the caller's terminal opened as /dev/tty, or typed into")
+@pytest.mark.parametrize("verb", ["run", "exec"])
+def test_the_caller_s_terminal_stays_the_caller_s(box: Box, tmp_path: Path, verb: str) -> None:
+    mounted = ("-v", f"{compiled(TYPES, tmp_path)}:/types:ro")
+    words = ["run", "--rm", "-i", *mounted, "busybox"]
+    if verb == "exec":
+        words = ["exec", "-i", box.up(*mounted)]
+    with Terminal(box.line(*words, "/types")) as person:
+        shown = person.expect("terminal No such device or address")
+        assert "TYPED" not in shown
+        person.enter("\x04")
+        assert person.wait() == 0
 
 
 def test_a_directory_outside_the_root_is_noticed(tmp_path: Path) -> None:

@@ -7,22 +7,32 @@ import lzma
 import os
 import subprocess
 import tarfile
+import threading
 import time
 import tracemalloc
 import zlib
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
+from typing import Self
 
 import pytest
 
-from onggi.errors import Corrupt, InvalidInput, OnggiError
+from onggi.build.errors import BuildError
+from onggi.build.ownership import resolve_owner
+from onggi.build.rootfs import open_root
+from onggi.errors import Conflict, Corrupt, InvalidInput, OnggiError
 from onggi.image import images
 from onggi.image.archive_load import load_archive
 from onggi.image.compression import decompressed_chunks
+from onggi.linux.fd import Fd
+from onggi.linux.path import Inside
 from onggi.oci.document import SIZE_LIMIT, parse
+from onggi.store.merge import Found, View
 from onggi.store.store import Store
 from onggi.store.tar_limits import ArchiveRefused, Limits
 from onggi.store.tar_read import MOST_EXTENSIONS
+from onggi.store.tar_write import tree_archive
 from support.box import Box
 from support.builds import Yard, add_busybox
 from support.images import Made, layout, tar_of
@@ -269,3 +279,105 @@ def test_a_passwd_file_is_data_of_the_container(box: Box, tmp_path: Path, kind: 
     assert done.returncode != 0
     assert "4242" not in done.stdout
     assert time.monotonic() - began < 20
+
+
+class Opened:
+    """Tells whether anybody opens a fifo for reading: only then can it be opened for writing."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __enter__(self) -> Self:
+        self._thread = threading.Thread(target=self._write, daemon=True)
+        self._thread.start()
+        time.sleep(0.1)  # until it waits, as one that comes later would not be let in
+        return self
+
+    def _write(self) -> None:
+        os.close(os.open(self._path, os.O_WRONLY))
+
+    def is_so(self) -> bool:
+        """Tell whether it has been opened by now."""
+        self._thread.join(0.2)
+        return not self._thread.is_alive()
+
+    def __exit__(self, *_: object) -> None:
+        os.close(os.open(self._path, os.O_RDONLY | os.O_NONBLOCK))
+        self._thread.join(5)
+
+
+@withstands("names", "devices and fifos where a file is read, which to open is to use")
+def test_a_file_that_became_a_device_is_not_opened(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A container may make a node of the host's watchdog; whoever opens that has begun to count."""
+    tree = tmp_path / "tree"
+    tree.mkdir()
+    (tree / "file").write_text("contents")
+    assert b"contents" in b"".join(tree_archive([str(tree)]))
+    find = View.find
+
+    def find_and_exchange(self: View, name: bytes) -> Found | None:
+        found = find(self, name)
+        (tree / "file").unlink()
+        os.mkfifo(tree / "file")
+        watches.append(stack.enter_context(Opened(tree / "file")))
+        return found
+
+    monkeypatch.setattr(View, "find", find_and_exchange)
+    watches: list[Opened] = []
+    with ExitStack() as stack:
+        with pytest.raises(Conflict, match="something else"):
+            b"".join(tree_archive([str(tree)]))
+        assert [opened.is_so() for opened in watches] == [False]
+
+
+@withstands("names", "devices and fifos where a file is read, which to open is to use")
+@pytest.mark.parametrize("name", ["etc/passwd", "etc/group"])
+def test_an_image_s_accounts_are_files_or_not_there(tmp_path: Path, name: str) -> None:
+    root = tmp_path / "root"
+    (root / "etc").mkdir(parents=True)
+    (root / "etc/passwd").write_text("app:x:1:1::/:/bin/sh\n")
+    (root / "etc/group").write_text("app:x:1:\n")
+    (root / name).unlink()
+    os.mkfifo(root / name)
+    with Fd(os.open(root, os.O_RDONLY)) as directory, Opened(root / name) as opened:
+        with pytest.raises(BuildError, match="unable to find"):
+            resolve_owner("app:app", Inside(directory))
+        assert not opened.is_so()
+
+
+@withstands("names", "devices and fifos where a file is read, which to open is to use")
+@withstands("builds", "a Dockerfile or ignore file that is a fifo or a device")
+@pytest.mark.parametrize("name", ["Dockerfile", ".dockerignore"])
+def test_a_context_from_an_archive_is_read_from_files(box: Box, name: str) -> None:
+    """An archive can hold nodes of any device: a disk's would be read as a Dockerfile."""
+    members = {"Dockerfile": tarfile.TarInfo("Dockerfile"), name: tarfile.TarInfo(name)}
+    device = members[name]
+    device.type, device.devmajor, device.devminor = tarfile.CHRTYPE, 1, 5
+    text = b"FROM busybox\n"
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w") as archived:
+        for member in members.values():
+            member.size = 0 if member is device else len(text)
+            archived.addfile(member, io.BytesIO(text))
+    line = box.line("build", "-")
+    done = subprocess.run(line, input=out.getvalue(), capture_output=True, timeout=60, check=False)
+    assert done.returncode != 0
+    assert b"is not a file" in done.stderr, done.stderr
+
+
+@withstands("names", "devices and fifos where a file is read, which to open is to use")
+def test_a_build_s_own_look_at_a_root_opens_no_device(tmp_path: Path) -> None:
+    yard = Yard(tmp_path)
+    try:
+        add_busybox(yard.store)
+        info = tarfile.TarInfo("zero")
+        info.type, info.devmajor, info.devminor, info.mode = tarfile.CHRTYPE, 1, 5, 0o666
+        (yard.context / "a.tar").write_bytes(archive(info))
+        result = yard.build("FROM busybox\nADD a.tar /\n")
+        mounts = yard.store.snapshots.view(result.image.diff_ids)
+        with open_root(mounts, yard.store.workshop) as root, pytest.raises(PermissionError):
+            os.close(os.open("zero", os.O_RDONLY, dir_fd=root.fileno()))
+    finally:
+        yard.close()

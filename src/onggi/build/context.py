@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import stat
 
 from onggi.build.errors import DockerfileError
 from onggi.build.ignore import LONGEST_FILE, Ignore, read_ignore
@@ -113,10 +112,7 @@ def _read_inside(context: str, name: str, limit: int) -> bytes:
 
     with Fd(os.open(context, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)) as root:
         try:
-            # Without O_NONBLOCK a fifo would make us wait for ever.
-            number = Inside(root.fileno()).open(name, os.O_RDONLY | os.O_NONBLOCK)
-            with open(number, "rb") as file:
-                return _limited(file.read(limit + 1), name, limit)
+            return _read_file(Inside(root.fileno()).open(name, os.O_PATH), name, limit)
         except OSError as error:
             raise _unreadable(name, error) from error
 
@@ -157,13 +153,21 @@ def _dockerfile(context: str, path: str) -> str:
 
 def _read(path: str, limit: int) -> bytes:
     try:
-        # Without O_NONBLOCK a fifo of that name would make us wait for ever.
-        with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
-            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                raise DockerfileError(f"failed to read dockerfile: {path} is not a file")
-            return _limited(file.read(limit + 1), path, limit)
+        return _read_file(os.open(path, os.O_PATH | os.O_CLOEXEC), path, limit)
     except OSError as error:
         raise _unreadable(path, error) from error
+
+
+def _read_file(place_fd: int, name: str, limit: int) -> bytes:
+    """Read what an O_PATH descriptor, which this takes, stands for: a file, no fifo or device."""
+    from onggi.linux.fd import Fd
+    from onggi.linux.path import is_regular, reopen
+
+    with Fd(place_fd) as place:
+        if not is_regular(place):
+            raise DockerfileError(f"failed to read dockerfile: {name} is not a file")
+        with open(reopen(place, os.O_RDONLY), "rb") as file:
+            return _limited(file.read(limit + 1), name, limit)
 
 
 def _unreadable(path: str, error: OSError) -> DockerfileError:

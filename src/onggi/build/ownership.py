@@ -14,6 +14,7 @@ import stat
 
 from onggi.build.errors import BuildError
 from onggi.linux.fd import Fd
+from onggi.linux.path import O_PATH, is_regular, reopen
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -56,10 +57,11 @@ def _group(name: str, root: Inside) -> int:
 
 def _table(root: Inside, path: str) -> list[list[str]]:
     try:
-        with Fd(root.open(path, os.O_RDONLY | os.O_NONBLOCK)) as file:
-            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        with Fd(root.open(path, O_PATH)) as place:
+            if not is_regular(place):
                 return []
-            text = os.read(file.fileno(), _LARGEST_FILE).decode("utf-8", "replace")
+            with Fd(reopen(place, os.O_RDONLY)) as file:
+                text = os.read(file.fileno(), _LARGEST_FILE).decode("utf-8", "replace")
     except (FileNotFoundError, NotADirectoryError):
         return []
     return [line.split(":") for line in text.splitlines() if line[:1] not in ("", "#")]

@@ -74,7 +74,7 @@ def _detached(values: list[tuple[str, str]]) -> Fd:
             if log := mount.fscontext_log(context):
                 error.add_note(log)
             raise
-        with Fd(mount.fsmount(context, mount.FSMOUNT_CLOEXEC, 0)) as root:
+        with Fd(mount.fsmount(context, mount.FSMOUNT_CLOEXEC, mount.MOUNT_ATTR_NODEV)) as root:
             # fsmount(2) gives an O_PATH descriptor; the mount lives as long as any file of it.
             return Fd(os.open(".", _DIRECTORY, dir_fd=root.fileno()))
 
@@ -110,7 +110,7 @@ def _plain(value: str) -> str:
 def _by_place(overlay: Mount, workshop: Workshop) -> Fd:
     """Mount with mount(2) on a directory of ours, open it, and detach it at once."""
     place = workshop.new_directory()
-    flags = mount.MS_RDONLY if "ro" in overlay.options else 0
+    flags = mount.MS_NODEV | (mount.MS_RDONLY if "ro" in overlay.options else 0)
     data = ",".join(option for option in overlay.options if option != "ro")
     mount.mount("overlay", place, "overlay", flags, data)
     try:

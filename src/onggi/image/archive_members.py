@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import os
 import posixpath
-import stat
 from types import TracebackType
 from typing import BinaryIO, Protocol, Self
 
 from onggi.errors import Corrupt
 from onggi.linux.fd import Fd
-from onggi.linux.path import Inside
+from onggi.linux.path import Inside, is_regular, reopen
 
 _LINK_DEPTH = 8
 _NAME_LIMIT = 4096
@@ -108,14 +107,13 @@ class DirectoryMembers:
 
     def open(self, name: str) -> BinaryIO:
         try:
-            # Without O_NONBLOCK a fifo of that name would make us wait for ever.
-            fd = self._inside.open(plain_name(name), os.O_RDONLY | os.O_NONBLOCK)
+            place_fd = self._inside.open(plain_name(name), os.O_PATH)
         except (FileNotFoundError, NotADirectoryError):
             raise MemberNotFound(name) from None
-        if not stat.S_ISREG(os.fstat(fd).st_mode):
-            os.close(fd)
-            raise Corrupt(f"{name[:200]!r} is not a file")
-        return os.fdopen(fd, "rb")
+        with Fd(place_fd) as place:
+            if not is_regular(place):
+                raise Corrupt(f"{name[:200]!r} is not a file")
+            return os.fdopen(reopen(place, os.O_RDONLY), "rb")
 
     def __enter__(self) -> Self:
         return self

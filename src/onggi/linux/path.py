@@ -78,6 +78,23 @@ def openat2(
     return uninterrupted(_openat2, "openat2", path, dirfd, name, how, OPEN_HOW.size)
 
 
+def is_regular(place: SupportsIndex) -> bool:
+    """Tell whether a descriptor, O_PATH too, stands for a regular file."""
+    return stat.S_ISREG(os.fstat(place.__index__()).st_mode)
+
+
+def reopen(place: SupportsIndex, flags: int) -> int:
+    """Open, with other flags, exactly what the O_PATH descriptor `place` stands for.
+
+    To open a device is to use it: a watchdog begins to count, a tape is wound back. So what others
+    made is first opened as a place only, looked at, and then opened again.
+
+    Returns: a close-on-exec descriptor the caller owns.
+    Source: open(2), "O_PATH"; proc(5), "/proc/pid/fd/".
+    """
+    return os.open(f"/proc/self/fd/{place.__index__()}", flags | O_CLOEXEC)
+
+
 class Inside:
     """A directory as the root of every lookup, whoever wrote what lies below it.
 

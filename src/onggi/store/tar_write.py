@@ -14,11 +14,12 @@ Source: pax(1); image-spec layer.md, "Representing Changes".
 
 from __future__ import annotations
 
-import errno
 import os
 import stat
 
 from onggi.errors import Conflict, InvalidInput
+from onggi.linux.fd import Fd
+from onggi.linux.path import O_PATH, is_regular, reopen
 from onggi.store import tar_header as header
 from onggi.store import tar_pax as pax
 from onggi.store.attributes import carried_xattrs, overlay_xattrs
@@ -40,7 +41,7 @@ _TOPMOST = 0  # the number of the tree that somebody may have written in a user 
 _CHUNK = 1 << 20
 _FLUSH_AT = 1 << 18
 _NAME_BYTES = 100
-_OPEN_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_PLACE = O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
 # Exactly what an archive of this layer may not hold: names or data that are in another layer.
 _ELSEWHERE = ("trusted.overlay.redirect", "trusted.overlay.metacopy")
 _KINDS = {
@@ -177,18 +178,16 @@ class _Writer:
     def _file(self, view: View, found: Found, path: bytes) -> Iterator[bytes]:
         directory = view.descriptors[found.source]
         try:
-            fd = os.open(found.name, _OPEN_FILE, dir_fd=directory)
+            place = Fd(os.open(found.name, _PLACE, dir_fd=directory))
         except FileNotFoundError:
             self._links.pop((found.status.st_dev, found.status.st_ino), None)
             return
-        except OSError as error:
-            if error.errno in (errno.ELOOP, errno.ENXIO):
-                raise _changed(path) from error
-            raise
+        with place:
+            if not is_regular(place):
+                raise _changed(path)
+            fd = reopen(place, os.O_RDONLY)
         try:
             status = os.fstat(fd)
-            if not stat.S_ISREG(status.st_mode):
-                raise _changed(path)
             xattrs = self._xattrs(fd, path, found.source)
             yield self._header(path, status, xattrs, tree=found.source)
             yield from _contents(fd, status.st_size)
