@@ -15,6 +15,7 @@ from support import requirements
 from support.box import Box
 from support.command import Onggi
 from support.leaks import SESSION, Machine, shared_cgroups, wait_until_clean
+from support.places import store_parent
 from support.repository import COMMAND
 
 DEFAULT_LIMIT = 120.0
@@ -92,8 +93,7 @@ def _machine_as_found() -> Iterator[None]:
 @pytest.fixture
 def root_dir() -> Iterator[Path]:
     """Give a directory for a store, in memory where possible, and remove it afterwards."""
-    memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
-    path = Path(tempfile.mkdtemp(prefix="onggi-test-", dir=os.environ.get("TMPDIR", memory)))
+    path = Path(tempfile.mkdtemp(prefix="onggi-test-", dir=store_parent()))
     yield path
     if path.exists():  # `system reset` has removed it otherwise
         shutil.rmtree(path)
@@ -114,8 +114,7 @@ def _busybox_store() -> Iterator[Box]:
     """Give a store with a busybox image, for all the tests that only run something in it."""
     if not COMMAND.exists():
         pytest.fail(f"{COMMAND} is missing: make setup", pytrace=False)
-    memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
-    box = Box(Path(tempfile.mkdtemp(prefix="onggi-test-", dir=os.environ.get("TMPDIR", memory))))
+    box = Box(Path(tempfile.mkdtemp(prefix="onggi-test-", dir=store_parent())))
     box("bootstrap", "busybox")
     yield box
     box("system", "reset", "--force")

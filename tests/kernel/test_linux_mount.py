@@ -10,6 +10,7 @@ from onggi.linux import mount, mountinfo
 from onggi.linux.fd import Fd
 from onggi.linux.filesystem import TMPFS_MAGIC, magic
 from onggi.linux.path import openat2
+from onggi.linux.probe import probe_overlay_lowerdir_append
 from support.child import run_in_child
 from support.requirements import requires
 
@@ -62,7 +63,7 @@ def test_a_filesystem_is_made_and_attached_by_descriptor(root_dir: Path) -> None
         with Fd(mount.fsopen("tmpfs")) as context:
             mount.fsconfig_string(context, "source", "mine")
             mount.fsconfig_string(context, "size", "128k")
-            mount.fsconfig_flag(context, "noswap")
+            mount.fsconfig_flag(context, "inode64")
             mount.fsconfig_create(context)
             attributes = mount.MOUNT_ATTR_NOSUID | mount.MOUNT_ATTR_RDONLY
             with (
@@ -155,6 +156,25 @@ def test_the_root_is_exchanged(root_dir: Path) -> None:
         mount.umount2(".", mount.MNT_DETACH)
         os.chdir("/")
         assert os.listdir("/") == ["mark"]
+
+    run_in_child(body, "mount")
+
+
+def test_layers_can_be_appended_where_the_probe_says_so(root_dir: Path) -> None:
+    def appended() -> bool:
+        with Fd(mount.fsopen("overlay")) as context:
+            try:
+                for name in ("one", "two"):
+                    mount.fsconfig_string(context, "lowerdir+", str(root_dir / name))
+                mount.fsconfig_create(context)
+            except OSError:
+                return False
+        return True
+
+    def body() -> None:
+        (root_dir / "one").mkdir()
+        (root_dir / "two").mkdir()
+        assert appended() == probe_overlay_lowerdir_append()
 
     run_in_child(body, "mount")
 

@@ -116,6 +116,9 @@ def probe_overlay_lowerdir_append() -> bool:
 def _append_lower_directory() -> None:
     with Fd(mount.fsopen("overlay")) as context:
         mount.fsconfig_string(context, "lowerdir+", "/")
+        # Until 6.5 overlayfs looked at its options only when it was made: anything was taken.
+        if _errno_of(lambda: mount.fsconfig_flag(context, "no-such-option")) != errno.EINVAL:
+            raise OSError(errno.EOPNOTSUPP, "options are not looked at one by one")
 
 
 @_once

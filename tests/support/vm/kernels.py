@@ -13,6 +13,7 @@ import platform
 import subprocess
 import tarfile
 import tempfile
+import zlib
 from pathlib import Path
 
 from onggi.engine.bootstrap import host_apt
@@ -25,6 +26,7 @@ PACKAGE = "linux-image-amd64"
 MODULES = (
     *("virtio", "virtio_ring", "virtio_pci_legacy_dev", "virtio_pci_modern_dev", "virtio_pci"),
     *("netfs", "fscache", "9pnet", "9pnet_virtio", "9p"),
+    *("crc16", "crc32c_generic", "mbcache", "jbd2", "ext4"),
     *("overlay", "loop", "bfq", "virtio_blk"),
 )
 
@@ -49,7 +51,7 @@ def fetch(suite: str) -> Kernel:
 
     Raises: subprocess.CalledProcessError: apt has no such release or cannot reach it.
     """
-    place = KEPT / suite
+    place = KEPT / f"{suite}-{zlib.crc32(repr(MODULES).encode()):08x}"
     if not place.exists():
         KEPT.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=KEPT) as work:
