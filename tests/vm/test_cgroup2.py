@@ -11,7 +11,7 @@ pytestmark = requires("root", "virtual-machines", "busybox")
 SAME = "tests/integration/test_explain.py::test_the_script_makes_the_same_container"
 
 
-@pytest.mark.time_limit(400)
+@pytest.mark.time_limit(900)
 def test_limits_and_devices_hold() -> None:
     selection = ["tests/vm/inside/only_v2.py", f"{SAME}[half a processor and 64 MiB]"]
-    run_tests(fetch(own_suite()), selection, seconds=300)
+    run_tests(fetch(own_suite()), selection, seconds=800)

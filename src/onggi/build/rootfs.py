@@ -14,7 +14,7 @@ from __future__ import annotations
 import errno
 import os
 
-from onggi.errors import Internal
+from onggi.errors import Internal, Unsupported
 from onggi.linux import mount
 from onggi.linux.fd import Fd
 
@@ -31,7 +31,7 @@ def open_root(mounts: list[Mount], workshop: Workshop) -> Fd:
     """Mount a snapshot for this process alone.
 
     Returns: the root directory, the caller's to close; that ends the mount.
-    Raises: OSError: the kernel refused; its own words are in a note.
+    Raises: OSError: the kernel refused, its own words are in a note; Unsupported: no overlayfs.
     """
     if len(mounts) != 1 or mounts[0].type != "overlay":
         raise Internal(f"a snapshot of {len(mounts)} mounts is not one overlay")
@@ -65,7 +65,7 @@ def layer_by_layer(overlay: Mount) -> Mount:
 
 
 def _detached(values: list[tuple[str, str]]) -> Fd:
-    with Fd(mount.fsopen("overlay")) as context:
+    with _context() as context:
         try:
             for key, value in [("source", "overlay"), *values]:
                 _configure(context, key, value)
@@ -77,6 +77,15 @@ def _detached(values: list[tuple[str, str]]) -> Fd:
         with Fd(mount.fsmount(context, mount.FSMOUNT_CLOEXEC, mount.MOUNT_ATTR_NODEV)) as root:
             # fsmount(2) gives an O_PATH descriptor; the mount lives as long as any file of it.
             return Fd(os.open(".", _DIRECTORY, dir_fd=root.fileno()))
+
+
+def _context() -> Fd:
+    try:
+        return Fd(mount.fsopen("overlay"))
+    except OSError as error:
+        if error.errno == errno.ENODEV:
+            raise Unsupported("no overlayfs: images can't be built on layers") from error
+        raise
 
 
 def _configure(context: Fd, key: str, value: str) -> None:
