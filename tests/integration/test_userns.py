@@ -40,6 +40,16 @@ def sh(jar: Onggi, script: str, *options: str) -> str:
     return done.stdout + done.stderr
 
 
+def test_a_device_by_another_name(jar: Onggi) -> None:
+    seen = sh(
+        jar,
+        "stat -c '%t %T' /dev/clay; head -c 3 /dev/clay | wc -c",
+        "--device",
+        "/dev/zero:/dev/clay",
+    )
+    assert seen == "1 5\n3\n"
+
+
 class Kept:
     """A container that goes on until it is removed."""
 

@@ -81,3 +81,10 @@ def test_every_device_of_the_host() -> None:
     assert all(
         stat.S_ISCHR(os.stat(path).st_mode) or node["type"] == "b" for path, node in nodes.items()
     )
+
+
+def test_where_no_node_can_be_made_the_hosts_is_shown() -> None:
+    (mount,) = devices.bound("/dev/null:/dev/nothing:r")
+    assert (mount["source"], mount["destination"]) == ("/dev/null", "/dev/nothing")
+    below = {mount["destination"]: mount["source"] for mount in devices.bound("/dev:/dev/host")}
+    assert below["/dev/host/null"] == "/dev/null"

@@ -40,6 +40,20 @@ def asked(text: str) -> tuple[Nodes, Nodes]:
     return nodes, [_rule(node, access) for node in nodes]
 
 
+def bound(text: str) -> Nodes:
+    """Read the same; return mounts that show the host's nodes, where none can be made."""
+    source, target, _ = parse(text)
+    return [
+        {
+            "destination": node["path"],
+            "type": "bind",
+            "source": source + node["path"].removeprefix(target),
+            "options": ["bind", "rprivate", "nosuid", "noexec"],
+        }
+        for node in asked(text)[0]
+    ]
+
+
 def parse(text: str) -> tuple[str, str, str]:
     """Split SOURCE[:TARGET][:rwm] into these three, each filled in.
 

@@ -227,6 +227,11 @@ def _mounts(options: ContainerOptions, parts: Parts) -> list[dict[str, Any]]:
     shm_bytes = parts.request.shm_size or spec.SHM_BYTES
     mapped = options.userns == "auto"
     own = [*volumes.tmpfs(options), *(mount.to_oci(mapped=mapped) for mount in parts.mounts)]
+    if mapped and options.devices:
+        from onggi.engine import devices
+
+        shown = [entry for text in options.devices for entry in devices.bound(text)]
+        own += {entry["destination"]: entry for entry in shown}.values()  # the last one counts
     targets = {entry["destination"] for entry in own}
     base = spec.mounts(
         shm_bytes=shm_bytes, writable=options.privileged, own_network=options.network != "host"
@@ -257,7 +262,8 @@ def _add_resources(linux: dict[str, Any], options: ContainerOptions, parts: Part
         nodes += devices.all_of_host() if options.privileged else []
         for text in options.devices:
             more, allowed = devices.asked(text)
-            nodes += more
+            # In a user namespace nobody may make nodes; see `_mounts`.
+            nodes += more if options.userns == "host" else []
             rules += allowed
     if nodes:
         linux["devices"] = nodes
