@@ -66,6 +66,7 @@ def test_a_plain_run() -> None:
         ("-c 512", {"limits": {"cpu-shares": "512"}}),
         ("--oom-kill-disable", {"limits": {"oom-kill-disable": "true"}}),
         ("--net host", {"network": "host"}),
+        ("--sysctl a.b=1 --sysctl a.b=2=3", {"sysctls": {"a.b": "2=3"}}),
     ],
 )
 def test_options(words: str, difference: dict[str, object]) -> None:
@@ -81,7 +82,18 @@ def test_every_limit_goes_on_as_it_was_written() -> None:
 
 def test_every_option_changes_something() -> None:
     # What is not the container's but the command's own.
-    own = {"attach", "help", "explain", "cidfile", "sig-proxy", "env-file", "env", "mount", "label"}
+    own = {
+        "attach",
+        "help",
+        "explain",
+        "cidfile",
+        "sig-proxy",
+        "env-file",
+        "env",
+        "mount",
+        "label",
+        "sysctl",
+    }
     for option in COMMAND.options():
         if option.name not in own:
             value = "" if isinstance(option, Switch) else "=7"

@@ -84,7 +84,6 @@ _RUN: tuple[Absent, ...] = (
     Absent("ipc", _OWN, fine=("", "private")),
     Absent("uts", _OWN, fine=("", "private")),
     Absent("cgroupns", _OWN, fine=("", "private")),
-    Absent("sysctl", "the kernel's settings are the host's to change"),
     Absent("annotation", "attach a label with -l instead"),
     Absent("label-file", "name each label with -l"),
     Absent("detach-keys", "an attached terminal is left by ending its program"),

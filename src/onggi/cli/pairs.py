@@ -85,6 +85,17 @@ def manifest_annotations(raws: Iterable[str]) -> dict[str, str]:
     return found
 
 
+def sysctls(raws: Iterable[str]) -> dict[str, str]:
+    """Return kernel parameters; the last of equal names counts."""
+    found = {}
+    for raw in raws:
+        name, equals, value = raw.partition("=")
+        if not name or not equals:
+            raise bad_value("--sysctl", raw, "expected NAME=VALUE, as in net.core.somaxconn=1024")
+        found[name] = value
+    return found
+
+
 def filters(raws: Iterable[str]) -> dict[str, list[str]]:
     """Return `--filter` conditions: the values of a name are alternatives."""
     found: dict[str, list[str]] = {}

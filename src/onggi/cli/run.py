@@ -80,6 +80,7 @@ ISOLATION = Section(
         "no-new-privileges[=false], seccomp=unconfined, seccomp=PROFILE.json or "
         "systempaths=unconfined",
     ),
+    Texts("sysctl", "", "NAME=VALUE", "Set a kernel parameter of its own namespaces"),
     Switch("privileged", "", "All capabilities and devices, no filter: as good as the host's root"),
 )
 RESOURCES = Section(
@@ -243,6 +244,7 @@ def container_options(given: Given) -> ContainerOptions:
         stop_signal=given.text("stop-signal") or "",
         stop_timeout=given.number("stop-timeout"),
         group_add=given.texts("group-add"),
+        sysctls=pairs.sysctls(given.texts("sysctl")),
         devices=given.texts("device"),
         limits=_limits(given),
         cgroup_parent=given.text("cgroup-parent") or "",

@@ -157,6 +157,7 @@ def _host_config(record: Json) -> Json:
         "CapDrop": options["cap_drop"],
         "CgroupnsMode": "private",
         "GroupAdd": options["group_add"],
+        "Sysctls": options.get("sysctls", {}),
         "IpcMode": "private",
         "OomScoreAdj": request.oom_score_adj or 0,
         "PidMode": "",

@@ -54,6 +54,7 @@ class ContainerOptions:
         "security_opt",
         "stop_signal",
         "stop_timeout",
+        "sysctls",
         "tmpfs",
         "tty",
         "user",
@@ -93,6 +94,7 @@ class ContainerOptions:
         stop_signal: str = "",
         stop_timeout: int | None = None,
         group_add: list[str] | None = None,
+        sysctls: dict[str, str] | None = None,
         devices: list[str] | None = None,
         limits: dict[str, Any] | None = None,
         cgroup_parent: str = "",
@@ -125,6 +127,7 @@ class ContainerOptions:
         self.stop_signal = stop_signal
         self.stop_timeout = stop_timeout
         self.group_add = group_add or []
+        self.sysctls = sysctls or {}
         self.devices = devices or []
         self.limits = limits or {}
         self.cgroup_parent = cgroup_parent

@@ -25,6 +25,11 @@ if TYPE_CHECKING:
 NETWORKS = ("none", "host")
 USERNS = ("host", "auto")
 
+# Parameters of System V IPC, all in one namespace. Source: ipc_namespaces(7).
+_SYSCTLS = (
+    *("kernel.msgmax", "kernel.msgmnb", "kernel.msgmni", "kernel.sem", "kernel.shmall"),
+    *("kernel.shmmax", "kernel.shmmni", "kernel.shm_rmid_forced"),
+)
 # Of `--security-opt`, what each key may say.
 _SECURITY = {
     "no-new-privileges": ("true", "false"),
@@ -94,6 +99,8 @@ def build(options: ContainerOptions, parts: Parts, *, root: str) -> dict[str, An
         linux.pop("maskedPaths", None)
         linux.pop("readonlyPaths", None)
     _add_resources(linux, options, parts)
+    if options.sysctls:
+        linux["sysctl"] = _sysctls(options)
     if options.userns == "auto":
         _add_user_namespace(linux, parts.first_ids)
     config = {
@@ -154,6 +161,25 @@ def _require_node_name(name: str, kind: str) -> None:
         raise InvalidInput(f"invalid {kind} {name!r}", hint=f"at most {_MOST_NAME} bytes")
     if not name.isprintable() or " " in name:
         raise InvalidInput(f"invalid {kind} {name!r}", hint="no blanks, no control characters")
+
+
+def _sysctls(options: ContainerOptions) -> dict[str, str]:
+    """Return the kernel parameters asked for, each one of a namespace of the container's own."""
+    for name in options.sysctls:
+        letters = name.replace(".", "").replace("_", "").replace("-", "")
+        if not (letters.isascii() and letters.isalnum()) or not _is_own_sysctl(name, options):
+            raise InvalidInput(
+                f"sysctl {name!r} is not allowed",
+                hint="fs.mqueue.*, kernel.msg*, kernel.sem, kernel.shm*, and net.* unless the "
+                "network is the host's",
+            )
+    return dict(options.sysctls)
+
+
+def _is_own_sysctl(name: str, options: ContainerOptions) -> bool:
+    """Tell whether namespaces divide a parameter. Source: docker/cli opts, ValidateSysctl."""
+    own = name in _SYSCTLS or name.startswith("fs.mqueue.")
+    return own or (name.startswith("net.") and options.network != "host")
 
 
 def _process(options: ContainerOptions, parts: Parts) -> dict[str, Any]:
