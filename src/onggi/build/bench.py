@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from onggi.build.options import BuildOptions
     from onggi.build.progress import Reporter
     from onggi.build.secrets import SecretStore
-    from onggi.build.sources import Sources, Stack
+    from onggi.build.sources import Folder, Sources, Stack
     from onggi.build.stages import Graph
     from onggi.build.state import StageState
     from onggi.store.store import Store
@@ -75,15 +75,20 @@ class Bench:
         """What of the epoch counts for cache keys."""
         return "" if self.epoch is None else str(self.epoch)
 
-    def stack(self, name: str) -> Stack | None:
+    def stack(self, name: str) -> Stack | Folder | None:
         """Return what ``--from`` or a mount's ``from`` names; None for the context.
 
         Raises: BuildError: it is an image that is not here.
         """
-        from onggi.build.sources import Stack
+        from onggi.build.sources import Folder, Stack
 
         if not name:
             return None
+        other = self.options.contexts.get(name.lower())
+        if other is not None and other.path:
+            return Folder(other.path)
+        if other is not None:
+            return Stack(self.images.get(other.image).diff_ids)
         stage = self.graph.find(name)
         if stage is not None:
             return Stack([layer.diff_id for layer in self.finished[stage.index].layers])

@@ -114,6 +114,7 @@ def _build(
         build_args=options.build_args,
         platform=host(),
         triggers=images.triggers,
+        contexts=options.contexts,
     )
     _warn(graph, options, reporter)
     cache = BuildCache(store, inputs.identity)

@@ -66,7 +66,7 @@ def read_inputs(options: BuildOptions, workshop: Workshop) -> Inputs:
         return _from_stdin(options, workshop)
     context = _directory(options.context)
     if options.dockerfile == STDIN:
-        ignore = _ignore(f"{context}/.dockerignore")
+        ignore = ignore_of(context)
         source = _decoded("Dockerfile", options.stdin.read(_LONGEST_DOCKERFILE + 1))
         return Inputs(source, context, ignore, (context, STDIN))
     path = _dockerfile(context, options.dockerfile)
@@ -189,6 +189,11 @@ def _decoded(name: str, data: bytes) -> Source:
     if b"\0" in data:
         raise DockerfileError(f"{name} is no text: it has NUL bytes")
     return Source(name, data.decode("utf-8", "surrogateescape"))
+
+
+def ignore_of(directory: str) -> Ignore:
+    """Read what a context leaves out."""
+    return _ignore(f"{directory}/.dockerignore")
 
 
 def _ignore(*paths: str) -> Ignore:

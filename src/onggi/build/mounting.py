@@ -16,6 +16,7 @@ from onggi.build.copying import Attributes, Destination
 from onggi.build.errors import BuildError
 from onggi.build.rootfs import layer_by_layer
 from onggi.build.selection import Selection
+from onggi.build.sources import Stack
 from onggi.linux.fd import Fd
 from onggi.linux.probe import probe_overlay_lowerdir_append
 from onggi.oci.mount import Mount
@@ -119,7 +120,7 @@ class Mounting:
     def _bind(self, mount: RunMount) -> None:
         stack = self._bench.stack(mount.source_stage)
         whole = posixpath.normpath(f"/{mount.source}") in ("/", "//")
-        if stack is not None and whole and probe_overlay_lowerdir_append():
+        if isinstance(stack, Stack) and whole and probe_overlay_lowerdir_append():
             overlay = layer_by_layer(self._whole(stack.chain, mount.read_only))
             self._attach(mount, overlay.type, overlay.source, overlay.options)
             return

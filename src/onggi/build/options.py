@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 
 from onggi.build.source import is_text
 from onggi.errors import InvalidInput, Unsupported
@@ -62,6 +63,34 @@ class Secret:
         return cls(said["id"], file=file, env=env)
 
 
+class Context:
+    """A context beside the context: a directory, or an image of the store under another name."""
+
+    __slots__ = ("image", "path")
+
+    def __init__(self, *, path: str = "", image: str = "") -> None:
+        self.path = path
+        self.image = image
+
+    @classmethod
+    def parse(cls, text: str) -> tuple[str, Context]:
+        """Read ``--build-context NAME=DIR`` or ``NAME=docker-image://IMAGE``; return name and it.
+
+        Raises: InvalidInput
+        """
+        name, equals, value = text.partition("=")
+        kind, scheme, image = value.partition("://")
+        if not equals or not name or not value or (scheme and kind != "docker-image"):
+            raise InvalidInput(
+                f"invalid build context {text!r}", hint="NAME=DIR or NAME=docker-image://IMAGE"
+            )
+        if scheme:
+            return name.lower(), cls(image=image)
+        if not os.path.isdir(value):
+            raise InvalidInput(f"build context {name}: {value!r} is not a directory")
+        return name.lower(), cls(path=os.path.realpath(value))
+
+
 def _require_text(kind: str, values: Mapping[str, str]) -> None:
     """Hold to UTF-8 what becomes part of the image's config."""
     for name, value in values.items():
@@ -104,13 +133,15 @@ class BuildOptions:
         stdin: standard input, read where `-` names it. outputs: where the result goes, into the
             store if nowhere else. no_cache_stages: those that are run anew. annotations: put on
             the manifest. hosts: (name, address) of hosts that RUN steps know beside others.
-            limits: what RUN steps may use, as ContainerOptions has them.
+            limits: what RUN steps may use, as ContainerOptions has them. contexts: what names of
+            images and stages mean instead, by name in small letters.
     """
 
     __slots__ = (
         "annotations",
         "build_args",
         "context",
+        "contexts",
         "dockerfile",
         "hosts",
         "labels",
@@ -147,6 +178,7 @@ class BuildOptions:
         annotations: Mapping[str, str] | None = None,
         hosts: Sequence[tuple[str, str]] = (),
         limits: Mapping[str, object] | None = None,
+        contexts: Mapping[str, Context] | None = None,
     ) -> None:
         if network not in _NETWORKS:
             raise InvalidInput(f"network {network!r} is unsupported", hint=", ".join(_NETWORKS))
@@ -172,4 +204,5 @@ class BuildOptions:
         self.annotations = dict(annotations or {})
         self.hosts = tuple(hosts)
         self.limits = dict(limits or {})
+        self.contexts = dict(contexts or {})
         self.stdin: BinaryIO = io.BytesIO(stdin) if isinstance(stdin, bytes) else stdin

@@ -104,13 +104,14 @@ class RunStep:
     def _files(self) -> dict[str, str]:
         """Digest what is bound from the context, stages and images."""
         from onggi.build.selection import Selection
+        from onggi.build.sources import Stack
 
         files: dict[str, str] = {}
         for mount in self._mounts:
             if mount.type == "bind":
                 stack = self._bench.stack(mount.source_stage)
                 whole = not mount.source.strip("/.")
-                if stack is not None and whole:
+                if isinstance(stack, Stack) and whole:
                     files[mount.source_stage] = " ".join(stack.chain)
                 else:
                     files.update(Selection(self._bench, stack, [mount.source]).files())

@@ -6,6 +6,7 @@ import hashlib
 
 from onggi.build.content import ContentDigests, entry_digest
 from onggi.build.ignore import Ignore, make_ignore
+from onggi.build.sources import Folder
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ class Selection:
     def __init__(
         self,
         bench: Bench,
-        stack: Stack | None,
+        stack: Stack | Folder | None,
         sources: Sequence[str],
         *,
         excludes: Sequence[str] = (),
@@ -106,6 +107,8 @@ class Selection:
         """
         if self._stack is None:
             return self._digest(self._bench.sources.digests)
+        if isinstance(self._stack, Folder):
+            return self._digest(ContentDigests())
         key = self._memory_key(self._stack)
         files = self._bench.cache.tree_files(key)
         if files is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from onggi.build.context import ignore_of
 from onggi.build.rootfs import open_root
 from onggi.build.tree import Tree
 from onggi.linux.fd import Fd
@@ -27,6 +28,15 @@ class Stack:
         self.chain = tuple(chain)
 
 
+class Folder:
+    """A directory of the host as a source: a context beside the context, `--build-context`."""
+
+    __slots__ = ("path",)
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+
+
 class Sources:
     """The build's context and the layer stacks that steps take files from.
 
@@ -43,9 +53,22 @@ class Sources:
         self._open: dict[tuple[str, ...], Fd] = {}
         self._context_fd: Fd | None = None
 
-    def tree(self, stack: Stack | None) -> Tree:
-        """Return the files of a stack, or those of the context."""
-        return self._context_tree() if stack is None else self._stack_tree(stack)
+    def tree(self, place: Stack | Folder | None) -> Tree:
+        """Return the files of a stack or a folder, or those of the context.
+
+        Raises: OSError: the folder cannot be opened.
+        """
+        if place is None:
+            return self._context_tree()
+        return self._folder_tree(place) if isinstance(place, Folder) else self._stack_tree(place)
+
+    def _folder_tree(self, folder: Folder) -> Tree:
+        key = ("folder", folder.path)
+        root = self._open.get(key)
+        if root is None:
+            flags = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+            root = self._open[key] = Fd(os.open(folder.path, flags))
+        return Tree(root.fileno(), ignore=ignore_of(folder.path), owned_by_root=True)
 
     def _context_tree(self) -> Tree:
         if self._context_fd is None:

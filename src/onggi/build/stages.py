@@ -22,6 +22,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
+    from onggi.build.options import Context
     from onggi.oci.platform import Platform
 
     Triggers = Callable[[str], tuple[str, ...]]
@@ -59,16 +60,17 @@ class Graph:
     """A whole Dockerfile, understood.
 
     Attributes:
-        outer: the global arguments. target: the stage to build.
+        contexts: what names mean instead. outer: the global arguments. target: the stage to build.
         needed: the stages that the target needs, itself last, each after those it needs.
     """
 
-    __slots__ = ("escape", "needed", "outer", "source", "stages", "target", "warnings")
+    __slots__ = ("contexts", "escape", "needed", "outer", "source", "stages", "target", "warnings")
 
     def __init__(self, syntax: Syntax) -> None:
         self.source = syntax.source
         self.escape = syntax.escape
         self.warnings = list(syntax.warnings)
+        self.contexts: dict[str, Context] = {}
         self.outer: dict[str, str] = {}
         self.stages: list[Stage] = []
         self.needed: list[Stage] = []
@@ -100,6 +102,7 @@ def make_graph(
     build_args: Mapping[str, str],
     platform: Platform,
     triggers: Triggers,
+    contexts: Mapping[str, Context] | None = None,
 ) -> Graph:
     """Read a Dockerfile and find out what its target needs.
 
@@ -109,6 +112,7 @@ def make_graph(
     """
     syntax = parse(source)
     graph = Graph(syntax)
+    graph.contexts = dict(contexts or {})
     heads = _split(graph, syntax)
     graph.outer = _outer(graph, heads, build_args, platform_arguments(platform, target))
     for stage in graph.stages:
@@ -163,11 +167,22 @@ def _settle_base(graph: Graph, stage: Stage, platform: Platform) -> None:
         raise _at(graph, stage.head.range, f"base name ({stage.head.image}) should not be blank")
     if wanted:
         _require_platform(graph, stage, wanted, platform)
+    other = graph.contexts.get(base.lower())
+    if other is not None:
+        stage.image = _image_of(graph, stage, base, other)
+        return
     for earlier in reversed(graph.stages[: stage.index]):
         if earlier.head.stage_name and earlier.head.stage_name == base.lower():
             stage.base = earlier
             return
     stage.image = base
+
+
+def _image_of(graph: Graph, stage: Stage, name: str, other: Context) -> str:
+    if not other.image:
+        text = f"build context {name} is a directory, so nothing can stand on it"
+        raise _at(graph, stage.head.range, text)
+    return other.image
 
 
 def _require_platform(graph: Graph, stage: Stage, wanted: str, platform: Platform) -> None:
@@ -251,7 +266,7 @@ class _Needs:
         found = []
         for name in self._names_in(instruction):
             needed = self.graph.find(name)
-            if needed is None:
+            if needed is None or name.lower() in self.graph.contexts:
                 continue
             if needed.index >= stage.index:
                 raise _at(

@@ -119,7 +119,6 @@ _BUILD: tuple[Absent, ...] = (
     Absent("cache-from", _CACHE),
     Absent("cache-to", _CACHE),
     AbsentSwitch("squash", "end with FROM scratch and COPY --from=STAGE / /", fine=("false",)),
-    Absent("build-context", "take files with COPY --from=IMAGE, or from the context"),
     Absent("builder", "there is one builder, which needs no name", fine=("", "default")),
     Absent("provenance", _ATTESTATIONS, fine=("false",)),
     Absent("sbom", _ATTESTATIONS, fine=("false",)),

@@ -6,7 +6,7 @@ import contextlib
 import sys
 
 from onggi.build.errors import BuildError
-from onggi.build.options import BuildOptions, Secret, parse_host
+from onggi.build.options import BuildOptions, Context, Secret, parse_host
 from onggi.build.output import Output
 from onggi.build.progress import make_renderer
 from onggi.cli import pairs, tarballs
@@ -33,6 +33,7 @@ COMMAND = Command(
             Texts("add-host", "", "NAME:ADDRESS", "Let RUN steps know one more host"),
             Texts("annotation", "", "NAME=VALUE", "Attach an annotation to the image's manifest"),
             Texts("build-arg", "", "NAME[=VALUE]", "Set an ARG; a NAME alone is copied from here"),
+            Texts("build-context", "", "NAME=DIR", "Let COPY --from=NAME take files of DIR"),
             Text("file", "f", "FILE", "The Dockerfile; PATH/Dockerfile when not given"),
             Text("iidfile", "", "FILE", "Write the image's ID to a file"),
             Texts("label", "", "NAME[=VALUE]", "Attach a label to the image"),
@@ -150,6 +151,7 @@ def build_options(given: Given) -> BuildOptions:
         annotations=pairs.manifest_annotations(given.texts("annotation")),
         hosts=[parse_host(raw) for raw in given.texts("add-host")],
         limits=_limits(given),
+        contexts=dict(map(Context.parse, given.texts("build-context"))),
     )
 
 
