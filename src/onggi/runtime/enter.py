@@ -106,7 +106,11 @@ def enter(entry: Entry, program: bytes, standard_fds: tuple[int, int, int]) -> S
         terminal.
     Raises: StartFailed.
     """
-    plan = plan_entry(entry, program)
+    return enter_planned(plan_entry(entry, program), entry, standard_fds)
+
+
+def enter_planned(plan: EntryPlan, entry: Entry, standard_fds: tuple[int, int, int]) -> Started:
+    """Run the program of `entry` as `plan` says; otherwise as `enter`."""
     ours, theirs = channel.pair()
     try:
         terminal = bool(entry.process.get("terminal"))

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from onggi.runtime.command.record import Folder, Record
     from onggi.runtime.command.runtime import Runtime
     from onggi.runtime.command.words import Words
+    from onggi.runtime.host import Host
     from onggi.runtime.plan.container import Plan
     from onggi.runtime.start import Started
 
@@ -56,17 +57,19 @@ def launch(words: Words, runtime: Runtime, *, wait: bool, console: bool) -> tupl
     passed, listening = passed_fds(words)
     directory = os.path.realpath(words.text("bundle", "."))
     config = bundle.read(directory, words.text("config"), runtime.journal.warn)
-    _require_console(config, words, console=console)
-    _pass_listening(config["process"], listening)
+    require_console(config["process"], words, console=console)
+    pass_listening(config["process"], listening)
+    if config["process"].get("terminal") and not console:
+        config["process"].setdefault("consoleSize", console_size())
     stage = staging.Stage(passed_fds=passed, keyring=not words.has("no-new-keyring"))
     made = record.new(identifier, config, directory)
+    made.keyring = stage.keyring
     with record.make(runtime.root, made) as folder:
         try:
             started = _start(folder, made, config, stage, runtime, wait=wait)
             try:
-                _hand_over(started, config, words, console=console)
+                hand_over(started, words, console=console)
             except BaseException:
-                start.end(started.pid)
                 _remove_cgroups(made)
                 raise
         except BaseException:
@@ -84,7 +87,7 @@ def _start(
     *,
     wait: bool,
 ) -> Started:
-    plan = plan_of(config, made.id)
+    plan = plan_on(config, made.id, host.gather())
     for warning in plan.warnings:
         runtime.journal.warn(warning)
     _require_empty(plan)
@@ -104,9 +107,8 @@ def _start(
     return started
 
 
-def plan_of(config: dict[str, Any], identifier: str) -> Plan:
-    """Return the plan of the container that a bundle's configuration describes."""
-    facts = host.gather()
+def plan_on(config: dict[str, Any], identifier: str, facts: Host) -> Plan:
+    """Return the plan of the container that a bundle's configuration describes, on this host."""
     program, flags = b"", 0
     if config["linux"].get("seccomp"):
         program, flags = compiled(config["linux"]["seccomp"], facts.arch)
@@ -157,14 +159,15 @@ def passed_fds(words: Words) -> tuple[int, int]:
     return listening + preserved, listening
 
 
-def _pass_listening(process: dict[str, Any], count: int) -> None:
+def pass_listening(process: dict[str, Any], count: int) -> None:
     """Tell the program of the sockets that it inherits; it will be process 1 of its namespace."""
     if count:
         process["env"] = [*process.get("env", []), f"LISTEN_FDS={count}", "LISTEN_PID=1"]
 
 
-def _require_console(config: dict[str, Any], words: Words, *, console: bool) -> None:
-    wanted = bool(config["process"].get("terminal"))
+def require_console(process: dict[str, Any], words: Words, *, console: bool) -> None:
+    """Refuse a terminal that nobody would hold, and a socket that nobody would use."""
+    wanted = bool(process.get("terminal"))
     if wanted and console and not words.has("console-socket"):
         raise InvalidInput(
             "cannot allocate tty if the runtime will detach without setting console socket"
@@ -175,15 +178,22 @@ def _require_console(config: dict[str, Any], words: Words, *, console: bool) -> 
         )
 
 
-def _hand_over(started: Started, config: dict[str, Any], words: Words, *, console: bool) -> None:
-    if started.terminal_fd >= 0:
-        size = config["process"].get("consoleSize")
-        if size:
-            terminal.set_size(started.terminal_fd, size["height"], size["width"])
-    if console and started.terminal_fd >= 0:
-        send_console(started.terminal_fd, words.text("console-socket"))
-    if words.has("pid-file"):
-        write_pid(words.text("pid-file"), started.pid)
+def hand_over(started: Started, words: Words, *, console: bool) -> None:
+    """Pass on what the caller waits for: the terminal, the PID. On failure the process ends."""
+    try:
+        if console and started.terminal_fd >= 0:
+            send_console(started.terminal_fd, words.text("console-socket"))
+        if words.has("pid-file"):
+            write_pid(words.text("pid-file"), started.pid)
+    except BaseException:
+        start.end(started.pid)
+        raise
+
+
+def console_size() -> dict[str, int]:
+    """Return runtime-spec `consoleSize` of this process's terminal; no size if it has none."""
+    rows, columns = terminal.get_size(0) if os.isatty(0) else (0, 0)
+    return {"height": rows, "width": columns}
 
 
 def send_console(terminal_fd: int, path: str) -> None:

@@ -44,7 +44,8 @@ _ENDED = ("Z", "X", "x")  # states of a process that runs no more: proc_pid_stat
 class Record:
     """One container. `pid` is 0 until it has a process; `creator` makes it as long as it lives.
 
-    `cgroups` are its own directories; `kinds` the namespaces that are not the host's.
+    `cgroups` are its own directories; `kinds` the namespaces that are not the host's;
+    `keyring` tells whether its processes have a session keyring of their own.
     """
 
     __slots__ = (
@@ -55,8 +56,8 @@ class Record:
         "created",
         "creator",
         "creator_ticks",
-        "filter_flags",
         "id",
+        "keyring",
         "kinds",
         "oci_version",
         "owner",
@@ -75,8 +76,8 @@ class Record:
     rootfs: str
     annotations: dict[str, str]
     cgroups: list[str]
+    keyring: bool
     kinds: list[str]
-    filter_flags: int
     created: str
     owner: int
     boot_id: str
@@ -99,9 +100,10 @@ class Record:
 _BLANK: dict[str, Any] = {
     "annotations": {},
     "cgroups": [],
+    "keyring": True,
     "kinds": [],
     **dict.fromkeys(("boot_id", "bundle", "created", "id", "oci_version", "rootfs"), ""),
-    **dict.fromkeys(("creator", "creator_ticks", "filter_flags", "owner", "pid", "start_ticks"), 0),
+    **dict.fromkeys(("creator", "creator_ticks", "owner", "pid", "start_ticks"), 0),
 }
 
 
@@ -144,9 +146,7 @@ class Folder:
 
     def config(self) -> dict[str, Any]:
         """Return the configuration that the container was made of."""
-        with open(f"{self.path}/{CONFIG}", "rb") as file:
-            config: dict[str, Any] = jsontext.loads(file.read())
-        return config
+        return _config(self.path)
 
     def keep_config(self, config: dict[str, Any]) -> None:
         """Write the configuration down."""
@@ -226,6 +226,20 @@ def read(root: str, identifier: str) -> Record:
     """Return a container's record, without a lock. Raises: NotFound."""
     require_identifier(identifier)
     return _read(f"{root}/{identifier}", identifier)
+
+
+def config(root: str, identifier: str) -> dict[str, Any]:
+    """Return the configuration that a container was made of, without a lock."""
+    return _config(f"{root}/{identifier}")
+
+
+def _config(directory: str) -> dict[str, Any]:
+    try:
+        with open(f"{directory}/{CONFIG}", "rb") as file:
+            known: dict[str, Any] = jsontext.loads(file.read())
+    except FileNotFoundError:
+        raise NotFound("container does not exist") from None
+    return known
 
 
 def identifiers(root: str) -> list[str]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-
 from onggi.runtime.command import delete, foreground, launching, record
 from onggi.runtime.command.words import Command, Option
 
@@ -29,9 +27,8 @@ def execute(words: Words, runtime: Runtime) -> int:
     started, known = launching.launch(words, runtime, wait=False, console=detach)
     if detach:
         return 0
-    status = foreground.wait(started)
+    code = foreground.wait(started)
     with record.hold(runtime.root, known.id) as folder:
         if not words.has("keep"):
             delete.remove(folder, folder.read())
-    code = os.waitstatus_to_exitcode(status)
-    return 128 - code if code < 0 else code
+    return code

@@ -6,8 +6,12 @@ from __future__ import annotations
 COMMANDS = {
     "create": ("create", "Create a container from a bundle"),
     "delete": ("delete", "Remove what is held for a container"),
+    "exec": ("exec", "Run a further program in a container"),
     "kill": ("kill", "Send a signal to a container's first process"),
     "list": ("listing", "List containers"),
+    "pause": ("pause", "Stop the processes of a container where they are"),
+    "ps": ("ps", "List the processes of a container"),
+    "resume": ("resume", "Let the processes of a paused container go on"),
     "run": ("run", "Create a container and start it"),
     "spec": ("template", "Write a configuration to begin with"),
     "start": ("begin", "Start the program of a created container"),
