@@ -67,6 +67,26 @@ OPTIONS: dict[str, list[str]] = {
     "an entry point": ["--entrypoint", "/bin/sh"],
 }
 
+# With users of its own: what the host's root must do beforehand, and what the container's may.
+MAPPED: dict[str, list[str]] = {
+    "plain": [],
+    "a user and groups": ["--user", "1000:2000", "--group-add", "7"],
+    "volumes": ["-v", "kept:/data", "-v", "kept:/frozen:ro", "-v", "/anonymous"],
+    "directories of the host": ["-v", "/sys/kernel:/kernel:ro", "-v", "/proc/tty:/tty:rslave"],
+    "read-only": ["--read-only", "--tmpfs", "/scratch:size=1m,mode=700"],
+    "a device": ["--device", "/dev/null:/dev/deep/nothing:rw", "--device", "/dev/zero:/dev/full"],
+    "volumes that are filled": ["-v", "/etc", "-v", "filled:/root:ro"],
+    "limits of a process": [
+        *("--ulimit", "nofile=64:128", "--ulimit", "fsize=100000", "--oom-score-adj", "500"),
+    ],
+    "limits": ["--memory", "64m", "--cpus", "0.5", "--pids-limit", "50"],
+    "names": ["--hostname", "jar.example", "--domainname", "kiln"],
+    "an init of a user": ["--init", "--user", "1000", "--cap-drop", "ALL"],
+    "may gain privileges": ["--security-opt", "no-new-privileges=false"],
+    "unfiltered": ["--security-opt", "seccomp=unconfined", "--cap-add", "SYS_ADMIN"],
+    "odd environment": ["--env", 'A=it\'s "so" $HOME `x` \\n', "--workdir", "/srv/a b"],
+}
+
 
 def disk() -> list[str]:
     """Return limits on the first disk that the machine has."""
@@ -145,6 +165,20 @@ def test_so_it_does_with_whatever_options(seed: int, twins: Twins) -> None:
     compare(twins, generated(seed))
 
 
+@requires("user-namespaces", "idmapped-mounts")
+@pytest.mark.parametrize("name", MAPPED)
+def test_so_it_does_with_users_of_its_own(name: str, twins: Twins) -> None:
+    seen = compare(twins, ["--userns", "auto", *MAPPED[name]])
+    assert "user new" in seen.inside["namespaces"]
+
+
+@requires("user-namespaces", "idmapped-mounts")
+@pytest.mark.parametrize("seed", range(100, 106))
+def test_and_with_whatever_options_beside(seed: int, twins: Twins) -> None:
+    options = [word for word in generated(seed) if word != "--network=host"]
+    compare(twins, ["--userns", "auto", *options])
+
+
 def test_the_limits_of_a_disk_are_the_same(twins: Twins) -> None:
     if not disk():
         pytest.skip("there is no disk to limit")
@@ -177,9 +211,20 @@ def test_both_keep_to_themselves_where_mounts_are_shared(twins: Twins) -> None:
 
 @pytest.mark.parametrize("name", ["plain", "odd environment", "an init that may gain privileges"])
 def test_bash_understands_it_too(name: str, twins: Twins, tmp_path: Path) -> None:
-    (tmp_path / "sh").symlink_to("/bin/bash")
-    twins.shell = ("env", f"PATH={tmp_path}:{os.environ['PATH']}", "bash")
+    with_bash(twins, tmp_path)
     compare(twins, OPTIONS[name])
+
+
+@requires("user-namespaces", "idmapped-mounts")
+@pytest.mark.parametrize("name", ["volumes", "limits of a process", "an init of a user"])
+def test_and_that_with_users_of_its_own(name: str, twins: Twins, tmp_path: Path) -> None:
+    with_bash(twins, tmp_path)
+    compare(twins, ["--userns", "auto", *MAPPED[name]])
+
+
+def with_bash(twins: Twins, place: Path) -> None:
+    (place / "sh").symlink_to("/bin/bash")
+    twins.shell = ("env", f"PATH={place}:{os.environ['PATH']}", "bash")
 
 
 def test_explaining_makes_nothing(store: Onggi) -> None:

@@ -169,11 +169,98 @@ def test_a_link_in_the_image_leads_nowhere_but_inside(scripts: Scripts) -> None:
         scripts.store("rmi", "hostile")
 
 
-def test_a_user_namespace_is_refused_in_one_line(scripts: Scripts) -> None:
-    refused = scripts.store.attempt("run", "--explain", "--userns", "auto", "busybox", "true")
-    assert refused.returncode == 125
-    assert len(refused.stderr.splitlines()) == 1
-    assert "user namespace" in refused.stderr
+@requires("user-namespaces", "idmapped-mounts")
+class TestWithUsersOfItsOwn:
+    MAPPED = ("--userns", "auto")
+
+    @pytest.fixture(autouse=True)
+    def leaves_nothing_in_run(self) -> Iterator[None]:
+        before = set(Path("/run").glob("onggi.*"))
+        yield
+        # Others on this machine may run scripts too: theirs are in use.
+        left = set(Path("/run").glob("onggi.*")) - before
+        assert not [place for place in left if not in_use(place)]
+
+    @pytest.mark.parametrize("init", [(), ("--init",)])
+    @pytest.mark.parametrize(
+        ("command", "code"),
+        [
+            ("true", 0),
+            ("sh -c 'exit 7'", 7),
+            ("nosuch", 127),
+            ("/etc/passwd", 126),
+            ("sh -c 'kill -KILL $$'", None),
+        ],
+    )
+    def test_it_ends_as_its_program_does(
+        self, scripts: Scripts, init: tuple[str, ...], command: str, code: int | None
+    ) -> None:
+        done = scripts.run(scripts.text(*self.MAPPED, *init, "busybox", *shlex.split(command)))
+        # Process 1 cannot be killed from inside: the shell goes on, and ends well.
+        assert done.returncode == (code if code is not None else 137 if init else 0)
+
+    @pytest.mark.parametrize(
+        "line",
+        [
+            *('read -r _ < "$tmp/born"', "mkdir 0", 'flags exec "$tmp/tools"', "    echo >&7"),
+            *("ip link set lo up", 'pivot_root "$root" "$root"', "exec 9< $here/filter"),
+            *('mkfifo "$tmp/up" "$tmp/down"', '    rm "$tmp/holder"'),
+        ],
+    )
+    def test_a_script_that_fails_leaves_nothing(self, scripts: Scripts, line: str) -> None:
+        text = scripts.text(*self.MAPPED, "busybox", "echo", "never")
+        assert f"\n{line}\n" in text
+        done = scripts.run(text.replace(f"\n{line}\n", "\nfalse\n"))
+        assert done.returncode == 1
+        assert done.stdout == ""
+
+    @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+    def test_a_script_that_is_ended_ends_its_container(self, scripts: Scripts, number: int) -> None:
+        text = scripts.text(*self.MAPPED, "busybox", "sh", "-c", "echo ready; sleep 100")
+        process = subprocess.Popen(
+            ["sh", "-c", text],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            text=True,
+            env=scripts.environment,
+        )
+        with process:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "ready\n"
+            process.send_signal(number)
+            assert process.wait(timeout=30) == (130 if number == signal.SIGINT else 143)
+
+    def test_the_program_reads_what_the_script_is_given(self, scripts: Scripts) -> None:
+        text = scripts.text(*self.MAPPED, "-i", "busybox", "cat")
+        assert scripts.run(text, input="first\nsecond\n").stdout == "first\nsecond\n"
+
+    def test_it_goes_on_with_what_a_container_wrote(self, scripts: Scripts) -> None:
+        words = ("--name", "own", "--cgroup-parent", scripts.twins.parent, *self.MAPPED)
+        write = "echo made >> /data; stat -c %u / /data; cat /data"
+        first = scripts.store("run", *words, "busybox", "sh", "-c", write).stdout
+        assert first == "0\n0\nmade\n"
+        again = scripts.run(scripts.store("explain", "own").stdout)
+        assert again.stdout == "0\n0\nmade\nmade\n", again.stderr
+        assert scripts.store("diff", "own").stdout == "A /data\n"
+        scripts.store("rm", "own")
+
+    @requires("shellcheck")
+    def test_shellcheck_finds_nothing_worse_than_style(
+        self, scripts: Scripts, tmp_path: Path
+    ) -> None:
+        options = ("--init", "-v", "/sys:/x y:ro", "--ulimit", "nofile=99", "--oom-score-adj", "7")
+        assert checked(scripts.text(*self.MAPPED, *options, "busybox", "echo"), tmp_path) == ""
+
+
+def in_use(place: Path) -> bool:
+    """Tell whether some process works in a directory of a script's, or waits for it."""
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            if str(place) in (process / "environ").read_text(errors="replace"):
+                return True
+        except (FileNotFoundError, ProcessLookupError, PermissionError):
+            continue
+    return False
 
 
 def test_the_same_image_gives_the_same_script_but_for_the_id(scripts: Scripts) -> None:
@@ -187,8 +274,13 @@ def test_the_same_image_gives_the_same_script_but_for_the_id(scripts: Scripts) -
 
 @requires("shellcheck")
 def test_shellcheck_finds_nothing_worse_than_style(scripts: Scripts, tmp_path: Path) -> None:
-    text = scripts.text("--init", "-v", "/sys:/x y:ro", "-e", "A=it's", "busybox", "echo", "a b")
-    script = tmp_path / "script"
+    words = ("--init", "-v", "/sys:/x y:ro", "-e", "A=it's", "busybox", "echo", "a b")
+    assert checked(scripts.text(*words), tmp_path) == ""
+
+
+def checked(text: str, place: Path) -> str:
+    """Return what shellcheck says of a script."""
+    script = place / "script"
     script.write_text(text)
     done = subprocess.run(
         ["shellcheck", "--shell=sh", "--severity=warning", str(script)],
@@ -198,7 +290,7 @@ def test_shellcheck_finds_nothing_worse_than_style(scripts: Scripts, tmp_path: P
         check=False,
     )
     script.unlink()
-    assert done.stdout == ""
+    return done.stdout
 
 
 class TestOfAContainerThatExists:

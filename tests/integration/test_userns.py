@@ -253,6 +253,13 @@ class TestMounts:
         assert said.startswith("here\n")
         assert "Read-only file system" in said
 
+    def test_a_device_by_another_name(self, jar: Onggi) -> None:
+        script = "head -c 3 /dev/deep/nought | wc -c; echo x > /dev/deep/nought && echo written"
+        said = sh(jar, script, "--device", "/dev/zero:/dev/deep/nought:rw")
+        assert said.split() == ["3", "written"]
+        twice = ("--device", "/dev/null:/dev/full", "--device", "/dev/zero:/dev/full")
+        assert sh(jar, "head -c 2 /dev/full | wc -c; echo x > /dev/full", *twice) == "2\n"
+
     def test_a_directory_of_the_host_keeps_its_owners(self, jar: Onggi, tmp_path: Path) -> None:
         # As with Docker's userns-remap and Podman: whose it is decides, and nobody inside is that.
         place = tmp_path / "bound"

@@ -29,6 +29,7 @@ section cgroup; cat /proc/$$/cgroup
 section namespaces; for n in /proc/$$/ns/*; do readlink $n; done
 section process
 awk -v own=$$ '{ for (i = 4; i <= 6; i++) print ($i == own ? "own" : $i) }' /proc/$$/stat
+cat /proc/self/uid_map /proc/self/gid_map
 cat /proc/1/comm; for l in cwd root; do readlink /proc/1/$l; done
 section limits; cat /proc/$$/limits /proc/$$/oom_score_adj
 section descriptors; ls /proc/$$/fd; ls /proc/1/fd
@@ -170,8 +171,34 @@ def _sections(text: str, root: Path) -> dict[str, str]:
         f"{link.partition(':')[0]} {'shared' if link in own else 'new'}"
         for link in sections["namespaces"].split()
     )
+    if " idmapped " in sections["mounts"] or ",idmapped " in sections["mounts"]:
+        # Mounts stand in the order of their numbers; of those that the host's side opened for a
+        # user namespace the numbers say nothing.
+        sections["mounts"] = _by_place(sections["mounts"])
+        sections["places"] = _by_last_word(sections["places"])
     sections["mounts"] = _mounts(sections["mounts"])
+    users = re.search(r"(?m)^ +0 +(\d+) +65536$", sections["process"])
+    if users:  # each container's own: what counts is the distance from the first
+        first = int(users[1])
+        sections = {name: _from_first(section, first) for name, section in sections.items()}
     return {name: _normal(section, root) for name, section in sections.items()}
+
+
+def _from_first(text: str, first: int) -> str:
+    def told(match: re.Match[str]) -> str:
+        beyond = int(match[0]) - first
+        return f"FIRST+{beyond}" if 0 <= beyond < 65536 else match[0]
+
+    return re.sub(r"\b\d{6,10}\b", told, text)
+
+
+def _by_place(text: str) -> str:
+    """Sort mounts by where they are; those at one place stay as they lie on each other."""
+    return "\n".join(sorted(text.splitlines(), key=lambda line: line.split(" ")[4]))
+
+
+def _by_last_word(text: str) -> str:
+    return "\n".join(sorted(text.splitlines(), key=lambda line: line.split()[-1]))
 
 
 def _mounts(text: str) -> str:

@@ -366,6 +366,13 @@ class TestIsolation:
         assert "idmap" in mounts(config)["/etc/hosts"]["options"]
         assert "idmap" not in mounts(config)["/srv"]["options"]
 
+    def test_in_one_the_hosts_devices_are_bound(self) -> None:
+        config = built(asked(userns="auto", devices=["/dev/null:/dev/deep/nothing:r"]))
+        assert "devices" not in config["linux"]
+        shown = mounts(config)["/dev/deep/nothing"]
+        assert (shown["type"], shown["source"]) == ("bind", "/dev/null")
+        assert config["linux"]["resources"]["devices"][-1]["access"] == "r"
+
     def test_without_one_there_are_no_mappings(self) -> None:
         linux = built(asked())["linux"]
         assert "uidMappings" not in linux

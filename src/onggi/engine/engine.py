@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 
-from onggi.errors import Denied, Unsupported
+from onggi.errors import Denied
 from onggi.runtime.session import Session as Channel
 from onggi.store.store import DEFAULT_ROOT, Store
 
@@ -159,11 +159,6 @@ class Engine:
         from onggi.runtime import host, script, start
         from onggi.runtime.plan.container import plan_container
 
-        if record["options"]["userns"] != "host":
-            raise Unsupported(
-                "no script can be printed yet of a container in a user namespace",
-                hint="leave out --userns to see the rest",
-            )
         path, flags = self.filter_file(record)
         plan = plan_container(
             record["config"],

@@ -16,6 +16,7 @@ import os
 
 from onggi.linux import numbers
 from onggi.runtime import script_text as text
+from onggi.runtime import script_users
 from onggi.runtime.steps import cgroups, devices, mounts, namespaces, process
 from onggi.runtime.steps.base import quote
 from onggi.runtime.stub import stub
@@ -71,9 +72,9 @@ def render(
         _head(plan, directory),
         text.CGROUPS + _host(plan),
         _writable(directory, files or {}, directories),
-        text.FIRST + _file("first", _first(plan)),
+        *_beginning(plan),
         text.INSIDE + _file("inside", _inside(plan, tuple(volumes))),
-        text.TOOLS + _helpers(plan),
+        (text.TOOLS + _helpers(plan)) + (f"\n{text.IDMAPPED}" if plan.user_map else ""),
         _go(plan),
     ]
     return "\n".join(section for section in sections if section)
@@ -86,14 +87,21 @@ def _head(plan: Plan, directory: str) -> str:
     bound = _only(plan.container, mounts.BindRoot)
     return text.HEAD.format(
         program=_one_line(_execute(plan).argv),
-        needs="iproute2 and python3" if _only(plan.host, _PROGRAM) else "iproute2",
+        needs="iproute2 and python3" if _needs_python(plan) else "iproute2",
         missing="#\n# What differs:\n" + "".join(_comment(f"- {line}", 2) for line in missing),
         identifier=quote(plan.identifier),
+        place=text.PLACE_FOR_ALL if plan.user_map else text.PLACE,
         root=quote(bound[0].target) if bound else '"$tmp/root"',
+        release=text.RELEASE if plan.user_map else "",
         cgroup=_with_id(plan, quote(plan.cgroups[0])),
         remove=_removals(plan, directory),
         interrupt=":" if plan.terminal else "'exit 130'",
     )
+
+
+def _needs_python(plan: Plan) -> bool:
+    """Tell whether the script does what no common tool does: see DEVICE_PROGRAM and IDMAPPED."""
+    return plan.user_map is not None or bool(_only(plan.host, _PROGRAM))
 
 
 def _one_line(words: Iterable[str]) -> str:
@@ -137,7 +145,8 @@ def _with_id(plan: Plan, line: str) -> str:
 
 
 def _shell(plan: Plan, step: Step) -> str:
-    return "".join(f"{_with_id(plan, line)}\n" for line in step.shell())
+    lines = step.shell() if plan.user_map is None else script_users.shell(plan, step)
+    return "".join(f"{_with_id(plan, line)}\n" for line in lines)
 
 
 def _host(plan: Plan) -> str:
@@ -195,26 +204,38 @@ def _file(name: str, content: str) -> str:
     return f"cat > \"$tmp/{name}\" << '{end}'\n{content}{end}\n"
 
 
+def _beginning(plan: Plan) -> list[str]:
+    """Return what writes down the script of the first process, and of those before it."""
+    if plan.user_map is None:
+        return [text.FIRST + _file("first", _first(plan))]
+    outside = script_users.outside(plan, plan.user_map, _start(plan))
+    words = "".join(_words(outside))
+    outside = outside.replace(text.SHOW, words + text.SHOW, 1)
+    return [text.OUTSIDE + _file("outside", _with_ids(plan, outside)), _file("first", _first(plan))]
+
+
 def _first(plan: Plan) -> str:
     """Return the first process's script: into the cgroups, and out of the host's namespaces."""
-    joined = "".join(_shell(plan, step) for step in plan.join)
+    joined = "set -eu\n" + "".join(_shell(plan, step) for step in plan.join)
+    if plan.user_map is not None:
+        joined = text.FIRST_USERS
     enter = [" ".join(step.shell()) for step in _only(plan.container, namespaces.JoinNamespace)]
     leave = [" ".join(step.shell()) for step in _only(plan.container, namespaces.Unshare)]
     words = " ".join((*enter, *leave))
-    return f'set -eu\n{joined}exec {words} --propagation unchanged \\\n    sh "$tmp/inside"\n'
+    return f'{joined}exec {words} --propagation unchanged \\\n    sh "$tmp/inside"\n'
 
 
 def _inside(plan: Plan, volumes: tuple[str, ...]) -> str:
     """Return the script that goes on in the new namespaces and becomes the program."""
     steps = "".join(_subjects(plan, volumes))
-    late = "".join(
-        _shell(plan, step) for step in (*plan.bounds, *_only(plan.program, process.SetUmask))
-    )
+    late = "" if plan.user_map else "".join(_shell(plan, step) for step in plan.bounds)
+    late += "".join(_shell(plan, step) for step in _only(plan.program, process.SetUmask))
+    heading = text.BOUNDS_USERS if plan.user_map else text.BOUNDS
     pivot = "".join(_shell(plan, step) for step in _only(plan.container, mounts.PivotRoot))
     parts = [
         "set -eu\n",
         text.WORDS + "".join(_words(steps)),
-        steps + (f"\n{text.BOUNDS}{late}" if late else ""),
+        steps + (f"\n{heading}{late}" if late or plan.user_map else ""),
         f"{text.DOOR}{pivot}",
         _program(plan),
     ]
@@ -230,9 +251,12 @@ def _subjects(plan: Plan, volumes: tuple[str, ...]) -> Iterable[str]:
         if not lines:
             continue
         if isinstance(step, mounts.BindMount) and step.source in volumes:
-            fill = f"fill {quote(step.source)} {quote(step.target)}"
+            source = script_users.place(plan, step) if plan.user_map else quote(step.source)
+            fill = f"fill {source} {quote(step.target)}"
             lines = f"{_with_id(plan, fill)}\n{lines}"
         new = _SUBJECTS.get(type(step), subject)
+        if plan.user_map and new == text.OVERLAY:
+            new = text.ROOT_USERS
         if new != subject:
             yield ("\n" if subject else "") + ("" if new in said else new)
             said.append(new)
@@ -332,16 +356,28 @@ def _packed(data: bytes) -> str:
     return "".join(f"{packed[at : at + _WIDTH]}\n" for at in range(0, len(packed), _WIDTH))
 
 
+def _start(plan: Plan) -> list[str]:
+    """Return the words that start the first process, in namespaces that begin with a child."""
+    session = [] if plan.terminal else ["setsid"]
+    if not plan.children:
+        return session
+    return [*namespaces.Unshare(plan.children).shell(), "--fork", *session]
+
+
 def _go(plan: Plan) -> str:
-    start = [] if plan.terminal else ["setsid"]
     how = text.UNFORKED
     if plan.children:
         kinds = " and ".join(f"a {kind} namespace" for kind in plan.children)
         how = text.FORKED.format(kinds=kinds.replace("pid", "PID"))
-        start = [*namespaces.Unshare(plan.children).shell(), "--fork", *start]
     session = "" if plan.terminal else text.SESSION
     filled = _comment(how + session).removeprefix("# ").rstrip("\n")
-    return text.GO.format(how=filled, start=" ".join(start))
+    if plan.user_map is not None:
+        return _with_ids(plan, script_users.go(plan, filled))
+    return text.GO.format(how=filled, start=" ".join(_start(plan)))
+
+
+def _with_ids(plan: Plan, lines: str) -> str:
+    return "".join(_with_id(plan, line) for line in lines.splitlines(keepends=True))
 
 
 def _execute(plan: Plan) -> process.Execute:

@@ -35,12 +35,12 @@ id={identifier}
 [ "$(id -u)" = 0 ] || {{ echo "this needs root" >&2; exit 1; }}
 [ ! -e {cgroup} ] || {{ echo "container $id is running" >&2; exit 1; }}
 
-tmp=$(mktemp -d)
+{place}
 root={root}
 export id tmp root
 
 clean_up() {{
-    set +e
+    set +e{release}
     # Whatever the container may still run is in its control group: no process can leave that.
     while read -r process; do kill -KILL "$process"; done < {cgroup}/cgroup.procs 2> /dev/null
     wait
@@ -326,3 +326,167 @@ FORKED = (
 )
 UNFORKED = "The first process shares the host's process numbers."
 SESSION = " It leads a session, with no terminal."
+
+PLACE = "tmp=$(mktemp -d)"
+
+# ---- Where the container has users of its own ----------------------------------------------------
+
+PLACE_FOR_ALL = """\
+# Root of the container, who is nobody here, must find its way to the scripts.
+tmp=$(mktemp -d /run/onggi.XXXXXXXX)
+chmod 711 "$tmp\""""
+
+RELEASE = """
+    exec 6<&- 7>&-
+    [ ! -e "$tmp/holder" ] || kill "$(cat "$tmp/holder")\""""
+
+OUTSIDE = """\
+# ---- 3  The host's side of a user namespace ---------------------------------------------------
+#
+# Root of a user namespace may do everything inside, and nothing outside: it cannot even walk to the
+# layers. So the host's root opens whatever it is to see, in a mount namespace of which the
+# container's will be a copy.
+#
+# The users come first. A process makes the namespace and waits in it, for only somebody outside may
+# say which of the host's users are whom inside.
+"""
+
+HOLDER = """\
+mkfifo "$tmp/born"
+(
+    exec 4>&- 5<&-
+    unshare --user sh -c 'echo; exec sleep 600' > "$tmp/born" &
+    echo $! > "$tmp/holder"
+)
+read -r _ < "$tmp/born"
+holder=$(cat "$tmp/holder")
+users=/proc/$holder/ns/user
+"""
+
+SHOW = """\
+
+# Show a file or directory at $at, where the container's root can come.
+show() {
+    at=$tmp/trees/$2
+    if [ -d "$1" ]; then mkdir -p "$at"; else : > "$at"; fi
+}
+
+# The host's number of a user inside; the map is given as in uid_map.
+outside() {
+    number=$1
+    shift
+    while [ $# -gt 0 ]; do
+        [ "$number" -lt "$1" ] || [ "$number" -ge $(($1 + $3)) ] || break
+        shift 3
+    done
+    echo $((number + ${2:-0} - ${1:-0}))
+}
+"""
+
+OWN_UPPER = """\
+
+# The directory for changes belongs to whom its mount shows it to belong.
+"""
+
+LAYERS = """\
+
+# The layers keep their owners, for others use them too: it is their mounts that translate, so that
+# the host's user 0 is the container's.
+mkdir "$tmp/layers" "$tmp/trees"
+cd "$tmp/layers"
+"""
+
+STAGED = """\
+
+# What else of the host the container shall see; volumes are its users', so they are translated too.
+"""
+
+ENTER_USERS = """\
+
+# Flags that a copy of this mount namespace has cannot be taken away in it, and the last programs of
+# the host must be allowed to run there.
+mount --bind "$tmp/tools" "$tmp/tools"
+flags exec "$tmp/tools"
+
+# Into the users' namespace, and there into those that begin with a child.
+exec nsenter --user="$users" {start} \\
+    sh "$tmp/first"
+"""
+
+FIRST_USERS = """\
+# The first process of the container. It is root of its own namespace alone, so the host puts it
+# into its control groups: it says its number, as the host's proc knows it, and waits. Then it
+# leaves the rest of the host's namespaces. A new cgroup namespace takes the group that its maker is
+# in as its root; the other way round the container would see the host's.
+set -eu
+read -r process _ < /proc/self/stat
+echo "$process" >&4
+read -r _ <&5
+"""
+
+ROOT_USERS = """\
+# The root was mounted by the host's side. What a less privileged namespace copies is held in place;
+# over itself it can be moved.
+"""
+
+BOUNDS_USERS = """\
+# The limits of a process, late, as they hold for this shell too; they are the host's to set.
+echo >&4
+read -r _ <&5
+exec 4>&- 5<&-
+"""
+
+IDMAPPED = """\
+# Mount a directory a second time with its owners translated. mount(8) does so since util-linux
+# 2.39, as X-mount.idmap; this does it anywhere, with the three system calls that it takes.
+cat > "$tmp/idmapped" << 'END'
+import ctypes, os, struct, sys
+
+source, target, users, *recursive = sys.argv[1:]
+OPEN_TREE, MOVE_MOUNT, MOUNT_SETATTR = 428, 429, 442
+HERE, EMPTY_PATH, BELOW = -100, 0x1000, 0x8000
+system_call = ctypes.CDLL(None, use_errno=True).syscall
+
+
+def call(*arguments):
+    result = system_call(*arguments)
+    if result < 0:
+        sys.exit(f"{{source}}: {{os.strerror(ctypes.get_errno())}}")
+    return result
+
+
+depth = BELOW if recursive else 0
+tree = call(OPEN_TREE, HERE, os.fsencode(source), 0x1 | depth)  # OPEN_TREE_CLONE
+translated = struct.pack("QQQQ", 0x100000, 0, 0, os.open(users, os.O_RDONLY))  # MOUNT_ATTR_IDMAP
+call(MOUNT_SETATTR, tree, b"", EMPTY_PATH, translated, len(translated))
+call(MOVE_MOUNT, tree, b"", HERE, os.fsencode(target), 0x4)  # MOVE_MOUNT_F_EMPTY_PATH
+END
+""".replace("{{", "{").replace("}}", "}")
+
+GO_USERS = """\
+# ---- Go ---------------------------------------------------------------------------------------
+#
+# {how}
+#
+# Two pipes join it with the host's root, who does for it what it may not do itself.
+mkfifo "$tmp/up" "$tmp/down"
+unshare --mount --propagation slave \\
+    sh "$tmp/outside" <&3 3<&- 4> "$tmp/up" 5< "$tmp/down" &
+exec 6< "$tmp/up" 7> "$tmp/down"
+trap '' PIPE
+if read -r process <&6; then
+    kill "$(cat "$tmp/holder")"
+    rm "$tmp/holder"
+{join}
+    echo >&7
+    if read -r _ <&6; then
+{bounds}
+        echo >&7
+    fi
+fi
+exec 6<&- 7>&-
+status=0
+wait $! || status=$?
+exit $status
+}}
+"""

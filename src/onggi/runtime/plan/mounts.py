@@ -136,9 +136,12 @@ def plan_devices(config: dict[str, Any], *, mapped: bool) -> list[Step]:
     # Of two at one path the last counts: an asked-for one takes the place of a default.
     for entry in config.get("linux", {}).get("devices", []):
         nodes[entry["path"]] = entry
-    steps: list[Step] = []
-    for path, entry in nodes.items():
-        steps.append(mounts.BindMount(path, path, ("bind",)) if mapped else _plan_node(entry))
+    if mapped:
+        bound = {entry["destination"] for entry in config["mounts"]}
+        free = [path for path in nodes if path not in bound]
+        steps: list[Step] = [mounts.BindMount(path, path, ("bind",)) for path in free]
+    else:
+        steps = list(map(_plan_node, nodes.values()))
     steps += [devices.MakeSymlink(path, target) for path, target in DEVICE_LINKS]
     return steps
 

@@ -19,7 +19,7 @@ class Context:
     `pid` is the process that host steps act on, `pidfd` one whose namespaces are entered. `born_in`
     is the cgroup that the process was made in, if it was made in one (clone3(2)). `root_fd`
     is the container's root directory, from the moment it is mounted. `trees` holds detached mounts
-    that the host opened beforehand, by source path, for a process that may no longer open them
+    that the host opened beforehand, by target, for a process that may no longer open them
     itself. `stub_fd` is the sealed program through which the program is entered. `terminal_fd` and
     `report_fd` belong to the container's process.
     """
@@ -70,6 +70,13 @@ class Step:
 
         In it $root is the container's root, as the host sees it, and functions that the frame
         defines (see script.py) stand for what a shell would need several lines for.
+        """
+        raise NotImplementedError(type(self).__name__)
+
+    def shell_on(self, process: str) -> list[str]:
+        """Say it as `shell` does, for another process, whose number this word of shell gives.
+
+        Only of steps that the host may take on a process of the container; "" is the shell itself.
         """
         raise NotImplementedError(type(self).__name__)
 

@@ -168,4 +168,7 @@ class JoinCgroup(Step):
         return f"enter the cgroup {self.path}"
 
     def shell(self) -> list[str]:
-        return [f"echo 0 > {quote(self.path + '/cgroup.procs')}"]
+        return self.shell_on("")
+
+    def shell_on(self, process: str) -> list[str]:
+        return [f"echo {process or 0} > {quote(self.path + '/cgroup.procs')}"]

@@ -246,7 +246,11 @@ class BindMount(Step):
         source, target = quote(self.source), quote(self.target)
         bind = "--rbind" if "rbind" in self.options else "--bind"
         lines = [f"place {source} {target}", f'mount {bind} {source} "$at"']
-        lines += _propagation_lines(self.options)
+        return [*lines, *_propagation_lines(self.options), *self.flag_lines()]
+
+    def flag_lines(self) -> list[str]:
+        """Return the lines of shell that give the mount at $at its flags."""
+        lines = []
         attributes = [word for word in self.options if word in words.ATTRIBUTES]
         if attributes:
             lines.append(f'flags {",".join(attributes)} "$at"')

@@ -57,7 +57,10 @@ class SetOomScore(Step):
         return f"set the out-of-memory score adjustment to {self.value}"
 
     def shell(self) -> list[str]:
-        return [f"echo {self.value} > /proc/self/oom_score_adj"]
+        return self.shell_on("")
+
+    def shell_on(self, process: str) -> list[str]:
+        return [f"echo {self.value} > {_oom_score_file(process)}"]
 
 
 class EndOomExemption(Step):
@@ -82,7 +85,10 @@ class EndOomExemption(Step):
         return "end an exemption from being chosen when memory runs out"
 
     def shell(self) -> list[str]:
-        file = "/proc/self/oom_score_adj"
+        return self.shell_on("")
+
+    def shell_on(self, process: str) -> list[str]:
+        file = _oom_score_file(process)
         return [f'[ "$(cat {file})" -ge 0 ] || echo 0 > {file}']
 
 
@@ -109,8 +115,16 @@ class SetLimit(Step):
         return f"limit {self.name} to {_limit(self.soft)} (hard {_limit(self.hard)})"
 
     def shell(self) -> list[str]:
+        return self.shell_on("")
+
+    def shell_on(self, process: str) -> list[str]:
         option = self.name.removeprefix("RLIMIT_").lower()
-        return [f"prlimit --pid $$ --{option}={_limit(self.soft)}:{_limit(self.hard)}"]
+        values = f"{_limit(self.soft)}:{_limit(self.hard)}"
+        return [f"prlimit --pid {process or '$$'} --{option}={values}"]
+
+
+def _oom_score_file(process: str) -> str:
+    return f"/proc/{process or 'self'}/oom_score_adj"
 
 
 class SetUmask(Step):
