@@ -2,6 +2,7 @@
 
 import os
 import pty
+import resource
 import threading
 import tty
 from collections.abc import Iterator
@@ -62,7 +63,7 @@ def test_everything_passes_and_then_it_ends(null_fd: int, tmp_path: Path) -> Non
         )
         relay = Relay(streams, OWN, null_fd)
         program = Program(*map(os.dup, relay.inside))
-        relay.close_inside(null_fd)
+        relay.close_inside()
         program.start()
         relay.run(program.ended_fd)
         relay.close()
@@ -76,7 +77,7 @@ def test_everything_passes_and_then_it_ends(null_fd: int, tmp_path: Path) -> Non
 def test_nothing_asked_for_is_the_null_device(null_fd: int) -> None:
     relay = Relay(Streams(), OWN, null_fd)
     assert relay.inside == (null_fd,) * 3
-    relay.close_inside(null_fd)
+    relay.close_inside()
     os.fstat(null_fd)
     reader, writer = os.pipe()
     os.close(writer)
@@ -90,7 +91,7 @@ def test_pipes_belong_to_the_program_s_user(null_fd: int, monkeypatch: pytest.Mo
     monkeypatch.setattr(os, "fchown", lambda _fd, uid, gid: owners.append((uid, gid)))
     relay = Relay(Streams(stdin_fd=0, stdout_fd=1), (100000, 100033), null_fd)
     assert owners == [(100000, 100033)] * 2
-    relay.close_inside(null_fd)
+    relay.close_inside()
     relay.close()
 
 
@@ -101,7 +102,7 @@ def test_the_caller_s_own_descriptors_do_not_go_inside(null_fd: int) -> None:
     assert caller not in {os.fstat(fd).st_ino for fd in relay.inside}
     assert len({os.fstat(fd).st_ino for fd in relay.inside}) == 3
     assert not any(os.get_inheritable(fd) for fd in relay.inside)
-    relay.close_inside(null_fd)
+    relay.close_inside()
     relay.close()
     os.close(reader)
     os.close(writer)
@@ -113,7 +114,7 @@ def test_a_descendant_that_keeps_the_pipe_does_not_hold_up_the_end(
     with open(tmp_path / "out", "wb") as stdout:
         relay = Relay(Streams(stdout_fd=stdout.fileno()), OWN, null_fd)
         kept = os.dup(relay.inside[1])
-        relay.close_inside(null_fd)
+        relay.close_inside()
         os.write(kept, b"last words")
         reader, writer = os.pipe()
         os.close(writer)
@@ -134,7 +135,7 @@ def test_a_terminal_carries_both_ways_and_is_closed_in_the_end(
     tty.setraw(slave)
     with open(tmp_path / "out", "wb") as stdout:
         relay = Relay(Streams(), OWN, null_fd)
-        relay.close_inside(null_fd)
+        relay.close_inside()
         relay.take_terminal(master, Streams(stdin_fd=said, stdout_fd=stdout.fileno()))
         program = Program(slave)
 
@@ -165,8 +166,26 @@ def test_a_reader_that_left_is_told(null_fd: int) -> None:
     alive = os.pipe()
     with pytest.raises(BrokenPipeError):
         relay.run(alive[0])
-    relay.close_inside(null_fd)
+    relay.close_inside()
     relay.close()
     relay.close()
     for fd in (writer, *alive):
+        os.close(fd)
+
+
+@pytest.mark.parametrize("count", range(4))
+def test_a_process_without_descriptors_left_loses_none(null_fd: int, count: int) -> None:
+    reader, writer = os.pipe()
+    streams = Streams(stdin_fd=reader, stdout_fd=writer)
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    spare = [os.dup(null_fd) for _ in range(count + 1)]
+    for fd in spare:
+        os.close(fd)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (spare[-1], limits[1]))  # `count` may be opened
+    try:
+        with pytest.raises(OSError, match="Too many open files"):
+            Relay(streams, OWN, null_fd)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    for fd in (reader, writer):
         os.close(fd)

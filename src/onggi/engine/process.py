@@ -101,16 +101,14 @@ def start(
     if options.tty:
         entry.process["consoleSize"] = console_size(streams)
     null_fd = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
-    # With a terminal there are no pipes: it carries everything.
-    relay = Relay(Streams() if options.tty else streams, _owner(container, entry), null_fd)
     try:
+        # With a terminal there are no pipes: it carries everything.
+        relay = Relay(Streams() if options.tty else streams, _owner(container, entry), null_fd)
         session = _run(engine, container, entry, relay, streams)
     except BaseException as error:
-        relay.close()
         _tell_of_exec(error)
         raise
     finally:
-        relay.close_inside(null_fd)
         os.close(null_fd)
     if options.detach:
         session.detach()
@@ -143,15 +141,25 @@ def _run(
     relay: Relay,
     streams: Streams,
 ) -> ExecSession:
-    if engine.is_direct:
-        started = enter.enter(entry, read_filter(entry.filter_path), relay.inside)
-        terminal_fd, pid, channel_fd = started.terminal_fd, started.pid, -1
-    else:
-        channel_fd = engine.launcher.enter(entry, relay.inside)
-        pid, terminal_fd = _wait_started(channel_fd)
+    try:
+        pid, terminal_fd, channel_fd = _begin(engine, entry, relay)
+    except BaseException:
+        relay.close()
+        raise
+    finally:
+        relay.close_inside()
     if terminal_fd >= 0:
         relay.take_terminal(terminal_fd, streams)
     return ExecSession(container, pid, relay=relay, terminal_fd=terminal_fd, channel_fd=channel_fd)
+
+
+def _begin(engine: Engine, entry: Entry, relay: Relay) -> tuple[int, int, int]:
+    """Run the program; return its PID, its terminal and its channel, -1 for those it has not."""
+    if engine.is_direct:
+        started = enter.enter(entry, read_filter(entry.filter_path), relay.inside)
+        return started.pid, started.terminal_fd, -1
+    channel_fd = engine.launcher.enter(entry, relay.inside)
+    return *_wait_started(channel_fd), channel_fd
 
 
 def _wait_started(channel_fd: int) -> tuple[int, int]:

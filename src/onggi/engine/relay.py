@@ -24,34 +24,49 @@ class Relay:
     has the null device.
     """
 
-    __slots__ = ("_fds", "_inputs", "_outputs", "_sinks", "inside")
+    __slots__ = ("_fds", "_inner", "_inputs", "_outputs", "_sinks", "inside")
 
     def __init__(self, streams: Streams, owner: tuple[int, int], null_fd: int) -> None:
         self._fds: list[int] = []
+        self._inner: list[int] = []  # our copies of the program's ends
         self._inputs: list[Input] = []
         self._outputs: list[Output] = []
         self._sinks: list[Sink] = []
-        stdin = null_fd
-        if streams.stdin_fd >= 0:
-            stdin, writer = _pipe(owner)
-            self._keep(writer)
-            self._inputs.append(_pipe_input(streams.stdin_fd, writer, self._close_one))
-        outputs = [
-            self._output(fd, owner, null_fd) for fd in (streams.stdout_fd, streams.stderr_fd)
-        ]
-        self.inside = (stdin, outputs[0], outputs[1])
+        try:
+            self.inside = (
+                self._input(streams.stdin_fd, owner, null_fd),
+                self._output(streams.stdout_fd, owner, null_fd),
+                self._output(streams.stderr_fd, owner, null_fd),
+            )
+        except BaseException:
+            self.close_inside()
+            self.close()
+            raise
+
+    def _input(self, source: int, owner: tuple[int, int], null_fd: int) -> int:
+        if source < 0:
+            return null_fd
+        reader, writer = os.pipe2(os.O_CLOEXEC)
+        self._inner.append(reader)
+        self._keep(writer)
+        # The pipe belongs to the program's user, who may then open it again by name.
+        os.fchown(reader, *owner)
+        self._inputs.append(_pipe_input(source, writer, self._close_one))
+        return reader
 
     def _output(self, target: int, owner: tuple[int, int], null_fd: int) -> int:
         if target < 0:
             return null_fd
-        reader, writer = _pipe(owner)
+        reader, writer = os.pipe2(os.O_CLOEXEC)
+        self._inner.append(writer)
         self._keep(reader)
+        os.fchown(reader, *owner)
         self._read_from(reader, target)
         return writer
 
     def _keep(self, fd: int) -> None:
-        os.set_blocking(fd, False)
         self._fds.append(fd)
+        os.set_blocking(fd, False)
 
     def _read_from(self, fd: int, target: int) -> None:
         sink = Sink(target)
@@ -73,11 +88,10 @@ class Relay:
         )
         self._read_from(fd, streams.stdout_fd)
 
-    def close_inside(self, null_fd: int) -> None:
+    def close_inside(self) -> None:
         """Close our copies of the program's ends, once it has its own."""
-        for fd in self.inside:
-            if fd != null_fd:
-                os.close(fd)
+        while self._inner:
+            os.close(self._inner.pop())
 
     def run(self, ended_fd: int) -> None:
         """Pass bytes on until `ended_fd` is ready, and then what is still on its way out.
@@ -97,13 +111,6 @@ class Relay:
             os.close(self._fds.pop())
         self._inputs.clear()
         self._outputs.clear()
-
-
-def _pipe(owner: tuple[int, int]) -> tuple[int, int]:
-    """Return a pipe that belongs to the program's user, who may then open it again by name."""
-    reader, writer = os.pipe2(os.O_CLOEXEC)
-    os.fchown(reader, *owner)
-    return reader, writer
 
 
 def _pipe_input(source_fd: int, writer: int, close: Callable[[int], None]) -> Input:
