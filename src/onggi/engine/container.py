@@ -183,14 +183,14 @@ class Container:
         """
         current = self.state
         if not current.is_alive():
-            raise Conflict(f"container {self.id[:12]} is not running")
-        pidfd = process.pidfd_open(current.pid)
+            raise self._not_running()
         try:
-            # The descriptor holds whoever has the number now; it is ours if it still began then.
-            if current.is_alive():
-                process.pidfd_send_signal(pidfd, signal)
-        finally:
-            os.close(pidfd)
+            _send(current, signal)
+        except ProcessLookupError:
+            raise self._not_running() from None  # it ended just now
+
+    def _not_running(self) -> Conflict:
+        return Conflict(f"container {self.id[:12]} is not running")
 
     def stop(self, timeout: float | None = None, signal: int | None = None) -> Exit:
         """Ask it to end, wait `timeout` seconds, then kill it; one that does not run is fine.
@@ -323,3 +323,13 @@ class Container:
     def explain(self) -> str:
         """Return the shell script that makes a container like it, without Onggi."""
         return self._engine.script(self.record, self._rootfs())
+
+
+def _send(current: State, signal: int) -> None:
+    pidfd = process.pidfd_open(current.pid)
+    try:
+        # The descriptor holds whoever has the number now; it is ours if it still began then.
+        if current.is_alive():
+            process.pidfd_send_signal(pidfd, signal)
+    finally:
+        os.close(pidfd)
