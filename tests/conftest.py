@@ -15,11 +15,20 @@ from support import requirements
 from support.box import Box
 from support.command import Onggi
 from support.leaks import SESSION, Machine, shared_cgroups, wait_until_clean
+from support.patience import SLOWER
 from support.places import store_parent
 from support.repository import COMMAND
 
 DEFAULT_LIMIT = 120.0
-TOUCHES_THE_MACHINE = ("kernel", "integration", "conformance", "security", "fault", "differential")
+TOUCHES_THE_MACHINE = (
+    "kernel",
+    "integration",
+    "conformance",
+    "security",
+    "fault",
+    "differential",
+    "vm",
+)
 
 os.environ[SESSION] = uuid.uuid4().hex
 
@@ -48,7 +57,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 def _time_limit(request: pytest.FixtureRequest) -> Iterator[None]:
     """End a test that hangs, with a traceback of where."""
     marker = request.node.get_closest_marker("time_limit")
-    limit = marker.args[0] if marker else DEFAULT_LIMIT
+    limit = (marker.args[0] if marker else DEFAULT_LIMIT) * SLOWER
 
     def stop(_number: int, _frame: FrameType | None) -> None:
         raise TimeoutError(f"the test took longer than {limit} s")

@@ -8,6 +8,7 @@ from typing import Any
 from onggi import Engine
 from onggi.linux import cgroup
 from support.command import Onggi, Words
+from support.patience import SLOWER
 
 PATIENCE_SECONDS = 10.0
 
@@ -61,7 +62,7 @@ def cgroup_file(pid: int, name: str) -> Path:
 
 def until(condition: Callable[[], object], seconds: float = PATIENCE_SECONDS) -> None:
     """Wait until something holds; fail if it never does."""
-    deadline = time.monotonic() + seconds
+    deadline = time.monotonic() + seconds * SLOWER
     while not condition():
         assert time.monotonic() < deadline, f"still not so after {seconds} s: {condition}"
         time.sleep(0.01)

@@ -4,6 +4,7 @@ import os
 import subprocess
 from pathlib import Path
 
+from support.patience import SLOWER
 from support.repository import COMMAND
 
 Words = str | Path
@@ -44,7 +45,7 @@ class Onggi:
             stdin=subprocess.DEVNULL if input is None else None,
             capture_output=True,
             text=True,
-            timeout=timeout,
+            timeout=timeout * SLOWER,
             check=False,
         )
 
