@@ -15,7 +15,7 @@ from onggi import Engine
 from onggi.engine import ids
 from onggi.engine.options import ContainerOptions
 from onggi.errors import Unavailable
-from support.command import Onggi, root_of_module
+from support.command import Onggi, disk_of_module
 from support.requirements import requires
 
 pytestmark = requires(
@@ -28,7 +28,7 @@ MAPPED = ("--userns", "auto")
 
 @pytest.fixture(scope="module")
 def jar() -> Iterator[Onggi]:
-    command = Onggi(root_of_module("userns"))
+    command = Onggi(disk_of_module("userns"))
     command("bootstrap", "busybox")
     yield command
     command("system", "reset", "--force")
@@ -366,7 +366,7 @@ class TestRanges:
         return [one["uidMappings"][0]["hostID"] for one in configs if "uidMappings" in one]
 
     def test_many_at_once_on_two_stores_never_overlap(self, jar: Onggi) -> None:
-        other = Onggi(root_of_module("users"))
+        other = Onggi(disk_of_module("users"))
         other("bootstrap", "busybox")
         line = ("run", *MAPPED, "busybox", "true")
         started = [store.start(*line) for store in (jar, other) * 8]
@@ -433,7 +433,7 @@ class TestRanges:
             first.remove()
 
     def test_a_store_that_is_removed_is_forgotten(self) -> None:
-        place = root_of_module("gone")
+        place = disk_of_module("gone")
         store = Onggi(place)
         store("bootstrap", "busybox")
         store("run", "--rm", *MAPPED, "busybox", "true")

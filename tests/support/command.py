@@ -2,9 +2,11 @@
 
 import os
 import subprocess
+import tempfile
 from pathlib import Path
 
 from support.patience import SLOWER
+from support.places import store_parent
 from support.repository import COMMAND
 
 Words = str | Path
@@ -13,6 +15,11 @@ Words = str | Path
 def root_of_module(name: str) -> Path:
     """Return where the store of a test module lies: in memory, and no other test run's."""
     return Path(f"/dev/shm/onggi-test-{name}-{os.getpid()}")
+
+
+def disk_of_module(name: str) -> Path:
+    """Return the same, but on the disk where memory does not show other owners."""
+    return Path(store_parent() or tempfile.gettempdir(), root_of_module(name).name)
 
 
 class Onggi:
