@@ -138,6 +138,14 @@ FROM_INSIDE = (
         "an endless writer that stays when its container ends",
     ),
     Row(
+        "users",
+        "with `--userns auto` a range of IDs of its own; what containers write lies below "
+        "directories that only root may enter",
+        "a set-user-ID file left where the host's users could run it",
+        "files and processes that count as another container's, or as a user's of the host",
+        "a device made by root of a user namespace",
+    ),
+    Row(
         "neighbours",
         "namespaces of its own; nothing of the host's is mounted",
         "the host's loopback",
