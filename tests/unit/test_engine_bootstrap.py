@@ -11,6 +11,7 @@ from onggi.engine.bootstrap.base import find_root
 from onggi.engine.bootstrap.changelogs import first_date, newest_change
 from onggi.engine.bootstrap.debian import DebianRoot
 from onggi.engine.bootstrap.elf import is_static
+from onggi.engine.bootstrap.failure import BootstrapFailed
 from onggi.errors import InvalidInput
 
 
@@ -33,6 +34,22 @@ def test_unknown_sources(source: str) -> None:
 def test_suites_and_packages_are_no_options(suite: str, include: list[str]) -> None:
     with pytest.raises(InvalidInput, match="no Debian suite or package"):
         DebianRoot(suite, include)
+
+
+SAID_OF_AN_UNKNOWN_SUITE = """\
+I: running apt-get update...
+Err:2 http://mirror.example/debian nosuch Release
+E: The repository 'http://mirror.example/debian nosuch Release' does not have a Release file.
+E: apt-get update --error-on=any -oAPT::Status-Fd=<$fd> -oDpkg::Use-Pty=false failed
+I: main() received signal PIPE: waiting for setup...
+E: mmdebstrap failed to run
+"""
+
+
+def test_a_failure_is_told_by_its_cause() -> None:
+    script = f"cat <<'END'\n{SAID_OF_AN_UNKNOWN_SUITE}END\nexit 1"
+    with pytest.raises(BootstrapFailed, match="nosuch Release' does not have a Release file"):
+        debian._install("debian:nosuch", ["sh", "-c", script], [], lambda line: None)
 
 
 def test_busybox_includes_nothing() -> None:

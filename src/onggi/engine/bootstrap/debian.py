@@ -143,10 +143,15 @@ def _install(source: str, command: list[str], mirrors: list[str], say: Say) -> N
 
 
 def _reasons(lines: list[str]) -> list[str]:
-    """Return what was wrong according to mmdebstrap and apt, the last their summary of it."""
+    """Return what was wrong according to mmdebstrap and apt, without their summaries of it."""
     errors = [line[3:] for line in lines if line.startswith("E: ")]
-    causes = [line for line in errors if "failed to run" not in line and "exited" not in line]
-    return causes or errors or lines
+    return [line for line in errors if not _is_summary(line)] or errors or lines
+
+
+def _is_summary(line: str) -> bool:
+    """Tell whether a line says only that a program failed, and which."""
+    called = line.startswith(("apt-get ", "env ")) and line.endswith(" failed")
+    return called or "failed to run" in line or "exited" in line
 
 
 def _environment() -> dict[str, str]:
