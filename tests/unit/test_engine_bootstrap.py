@@ -49,7 +49,7 @@ E: mmdebstrap failed to run
 def test_a_failure_is_told_by_its_cause() -> None:
     script = f"cat <<'END'\n{SAID_OF_AN_UNKNOWN_SUITE}END\nexit 1"
     with pytest.raises(BootstrapFailed, match="nosuch Release' does not have a Release file"):
-        debian._install("debian:nosuch", ["sh", "-c", script], [], lambda line: None)
+        debian._install("debian:nosuch", ["sh", "-c", script], [], [].append)
 
 
 def test_busybox_includes_nothing() -> None:
