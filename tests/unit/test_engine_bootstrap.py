@@ -48,8 +48,10 @@ E: mmdebstrap failed to run
 
 def test_a_failure_is_told_by_its_cause() -> None:
     script = f"cat <<'END'\n{SAID_OF_AN_UNKNOWN_SUITE}END\nexit 1"
+    said: list[str] = []
     with pytest.raises(BootstrapFailed, match="nosuch Release' does not have a Release file"):
-        debian._install("debian:nosuch", ["sh", "-c", script], [], [].append)
+        debian._install("debian:nosuch", ["sh", "-c", script], [], said.append)
+    assert said[0] == "running apt-get update..."
 
 
 def test_busybox_includes_nothing() -> None:
