@@ -8,6 +8,8 @@
     sets its limits                              waits
     "go" ──────────────────────────────────────▶ unshares the rest, mounts, pivots, drops
     ◀────────────────────────── "terminal" + fd  (where one was asked for)
+    ◀────────────────────────── "hooks"          (where there are some) before it pivots, and waits
+    runs them, "go on" ────────────────────────▶
     ◀────────────────────────── "failed" …       any step that fails, and its end
     ◀────────────────────────── "ready"          just before it becomes the program
     ◀────────────────────────── report, 4 bytes  the program could not be executed
@@ -177,12 +179,18 @@ def _lead(plan: Plan, pid: int, ours: int, context: Context) -> Started:
     context.pid = pid
     failure.apply_steps("host", plan.bounds, context)
     channel.send(ours, b"go")
-    return hear(ours, pid, plan.program[-1])
+    return hear(ours, pid, plan.program[-1], lambda: _run_hooks(plan, ours, context))
 
 
-def hear(ours: int, pid: int, execute: Step) -> Started:
+def _run_hooks(plan: Plan, ours: int, context: Context) -> None:
+    failure.apply_steps("host", plan.hooks, context)
+    channel.send(ours, b"go on")
+
+
+def hear(ours: int, pid: int, execute: Step, meet: Callable[[], None] | None = None) -> Started:
     """Listen to process `pid` until it has become its program, or is created and waits.
 
+    Args: meet: called when it waits for the host's hooks.
     Raises: StartFailed: what it told, or what its stub reported of the step `execute`.
     """
     terminal_fd = -1
@@ -194,6 +202,9 @@ def hear(ours: int, pid: int, execute: Step) -> Started:
             continue
         for fd in fds:
             os.close(fd)
+        if message == b"hooks" and meet is not None:
+            meet()
+            continue
         if message == b"created" and not ready:
             return Started(pid, terminal_fd)
         if message == b"ready" and not ready:

@@ -7,13 +7,15 @@ import os
 from onggi.errors import Conflict
 from onggi.linux import channel
 from onggi.runtime import start
-from onggi.runtime.command import record
+from onggi.runtime.command import afterwards, delete, record
 from onggi.runtime.command.words import Command
 from onggi.runtime.steps import waiting
 from onggi.runtime.steps.process import Execute
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from onggi.runtime.command.record import Folder, Record
     from onggi.runtime.command.runtime import Runtime
     from onggi.runtime.command.words import Words
@@ -45,14 +47,24 @@ def begin(folder: Folder, known: Record) -> None:
 
     Raises: StartFailed: it cannot be executed, and the container has stopped.
     """
-    process = folder.config()["process"]
+    config = folder.config()
     fd = _connect(folder)
     try:
         channel.send(fd, waiting.GO)
         os.unlink(folder.socket())
-        start.hear(fd, known.pid, Execute(tuple(process["args"]), ()))
+        start.hear(fd, known.pid, Execute(tuple(config["process"]["args"]), ()))
     finally:
         os.close(fd)
+    tell_started(config, known)
+
+
+def tell_started(config: dict[str, Any], known: Record) -> None:
+    """Run the hooks for a program that runs now; end the container if one fails."""
+    try:
+        afterwards.run_poststart(config, known)
+    except BaseException:
+        delete.end(known)
+        raise
 
 
 def _connect(folder: Folder) -> int:

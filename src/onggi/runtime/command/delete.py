@@ -6,7 +6,7 @@ import os
 
 from onggi.errors import Conflict, NotFound
 from onggi.linux import cgroup, freezer, process, signals
-from onggi.runtime.command import kill, record
+from onggi.runtime.command import afterwards, kill, record
 from onggi.runtime.command.words import Command, Option
 
 TYPE_CHECKING = False
@@ -41,7 +41,7 @@ def execute(words: Words, runtime: Runtime) -> int:
             raise Conflict(f"cannot delete container {identifier} that is not stopped: {now}")
         if now != record.STOPPED:
             end(known)
-        remove(folder, known)
+        remove(folder, known, runtime)
     return 0
 
 
@@ -70,11 +70,15 @@ def _wait(pidfd: int, known: Record) -> None:
         raise Conflict(f"container init {known.pid} still running")
 
 
-def remove(folder: Folder, known: Record) -> None:
-    """Remove the cgroups, with whatever is left in them, and the directory."""
+def remove(folder: Folder, known: Record, runtime: Runtime) -> None:
+    """Remove the cgroups, with whatever is left in them, run the last hooks, and forget it."""
     path = freezer.find(known.cgroups)
     if path and freezer.is_frozen(known.cgroups):
         freezer.thaw(path)
     for path in known.cgroups:
         cgroup.clear(path)
+    try:
+        afterwards.run_poststop(folder.config(), known, runtime)
+    except NotFound:
+        pass  # its creator was killed before it had written the configuration down
     folder.remove()

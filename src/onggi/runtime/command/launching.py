@@ -19,7 +19,7 @@ import os
 from onggi.errors import Conflict, InvalidInput
 from onggi.linux import cgroup, channel, terminal
 from onggi.runtime import host, start
-from onggi.runtime.command import bundle, record, staging
+from onggi.runtime.command import afterwards, bundle, record, staging
 from onggi.runtime.command.words import Option
 from onggi.runtime.plan.container import plan_container
 
@@ -64,6 +64,8 @@ def launch(words: Words, runtime: Runtime, *, wait: bool, console: bool) -> tupl
     stage = staging.Stage(passed_fds=passed, keyring=not words.has("no-new-keyring"))
     made = record.new(identifier, config, directory)
     made.keyring = stage.keyring
+    stage.hooks = config.get("hooks", {})
+    stage.state = record.document(made, record.CREATING)
     with record.make(runtime.root, made) as folder:
         try:
             started = _start(folder, made, config, stage, runtime, wait=wait)
@@ -73,6 +75,7 @@ def launch(words: Words, runtime: Runtime, *, wait: bool, console: bool) -> tupl
                 _remove_cgroups(made)
                 raise
         except BaseException:
+            afterwards.run_poststop(config, made, runtime)
             folder.remove()
             raise
     return started, made

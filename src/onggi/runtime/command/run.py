@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from onggi.runtime.command import delete, foreground, launching, record
+from onggi.runtime.command import begin, delete, foreground, launching, record
 from onggi.runtime.command.words import Command, Option
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from onggi.runtime.command.record import Record
     from onggi.runtime.command.runtime import Runtime
     from onggi.runtime.command.words import Words
 
@@ -25,10 +26,21 @@ def execute(words: Words, runtime: Runtime) -> int:
     """Run the container; return the exit status of its program, or 0 when it is left running."""
     detach = words.has("detach")
     started, known = launching.launch(words, runtime, wait=False, console=detach)
+    _tell_started(known, runtime)
     if detach:
         return 0
     code = foreground.wait(started)
     with record.hold(runtime.root, known.id) as folder:
         if not words.has("keep"):
-            delete.remove(folder, folder.read())
+            delete.remove(folder, folder.read(), runtime)
     return code
+
+
+def _tell_started(known: Record, runtime: Runtime) -> None:
+    """Run the hooks for a program that runs; if one fails, the container is ended and removed."""
+    try:
+        begin.tell_started(record.config(runtime.root, known.id), known)
+    except BaseException:
+        with record.hold(runtime.root, known.id) as folder:
+            delete.remove(folder, known, runtime)
+        raise

@@ -6,10 +6,12 @@ create now.
 
 from __future__ import annotations
 
-from onggi.runtime.steps import process, waiting
+from onggi.runtime.steps import mounts, process, waiting
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from onggi.runtime.plan.container import Plan
     from onggi.runtime.steps.base import Step
 
@@ -21,19 +23,44 @@ class Stage:
 
     listener_fd: the socket to wait at, or NOBODY to start at once. passed_fds: how many descriptors
     above standard error the program gets. keyring: whether it gets a new session keyring.
+    hooks: the configuration's. state: the container's, for them, without its status.
     """
 
-    __slots__ = ("keyring", "listener_fd", "passed_fds")
+    __slots__ = ("hooks", "keyring", "listener_fd", "passed_fds", "state")
 
     def __init__(self, *, listener_fd: int = NOBODY, passed_fds: int, keyring: bool) -> None:
+        self.hooks: dict[str, Any] = {}
+        self.state: dict[str, Any] = {}
         self.listener_fd = listener_fd
         self.passed_fds = passed_fds
         self.keyring = keyring
 
 
 def set_stage(plan: Plan, stage: Stage) -> None:
-    """Change the last steps of `plan` into those that `stage` asks for."""
+    """Change `plan` into what `stage` asks for: its last steps, and hooks among them.
+
+    Source: runtime-spec runtime.md, "Lifecycle"; config.md, "POSIX-platform Hooks".
+    """
     plan.program = program_steps(plan.program, stage, terminal=plan.terminal)
+    if stage.hooks:
+        _add_hooks(plan, stage)
+
+
+def _add_hooks(plan: Plan, stage: Stage) -> None:
+    from onggi.runtime.steps import hooks
+
+    creating, created = ({**stage.state, "status": one} for one in ("creating", "created"))
+    execute = plan.program[-1]
+    assert isinstance(execute, process.Execute)
+    for kind in ("prestart", "createRuntime"):
+        plan.hooks += hooks.plan_hooks(stage.hooks, kind, creating)
+    before_pivot: list[Step] = [hooks.MeetHost()] if plan.hooks else []
+    before_pivot += hooks.plan_hooks(stage.hooks, "createContainer", creating, execute.env)
+    _insert(plan.container, mounts.PivotRoot, before_pivot)
+    last = hooks.plan_hooks(stage.hooks, "startContainer", created, execute.env)
+    # With the program's own rights; where its filter comes last, hooks need not obey that.
+    at = -2 if isinstance(plan.program[-2], process.LoadFilter) else -1
+    plan.program[at:at] = last
 
 
 def program_steps(steps: list[Step], stage: Stage, *, terminal: bool) -> list[Step]:

@@ -35,6 +35,7 @@ class Plan:
     host: by the host, before any process of the container exists.
     join: by the first process, before anything else: into its cgroups.
     bounds: by the host, on the first process, which may lack the right.
+    hooks: by the host, when the first process has come to `steps.hooks.MeetHost`.
     children: namespaces that the first process is born in.
     container: by the first process, in its namespaces.
     program: its last steps, after which it is the user's program.
@@ -47,6 +48,7 @@ class Plan:
         "cgroups",
         "children",
         "container",
+        "hooks",
         "host",
         "identifier",
         "join",
@@ -74,6 +76,7 @@ class Plan:
         warnings: tuple[str, ...] = (),
     ) -> None:
         self.identifier = identifier
+        self.hooks: list[Step] = []
         self.host = host
         self.join = join
         self.bounds = bounds
