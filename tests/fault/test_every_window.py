@@ -136,5 +136,5 @@ def test_a_reset_that_is_cut_short_can_be_done_again(cut: Cut) -> None:
         cut(reset, COMMAND, number)
         cut.onggi("system", "reset", "--force")
         assert not cut.onggi.root.exists() or not list(cut.onggi.root.iterdir())
-        assert not [line for line in cut.order.machine() if line]
+        cut.order.wait_gone()
     cut.onggi("bootstrap", "--quiet", "busybox")

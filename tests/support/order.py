@@ -30,6 +30,13 @@ class Order:
             assert time.monotonic() < deadline, "not in order:\n  " + "\n  ".join(wrong)
             time.sleep(0.01)
 
+    def wait_gone(self, seconds: float = 10) -> None:
+        """Fail unless soon nothing of the store, which was reset, is left on the machine."""
+        deadline = time.monotonic() + seconds
+        while left := self.machine():
+            assert time.monotonic() < deadline, "left behind:\n  " + "\n  ".join(left)
+            time.sleep(0.01)
+
     def wrong(self) -> list[str]:
         """Say, a line each, what is not as it should be."""
         return [

@@ -306,6 +306,7 @@ def command(mode: str, watch: Watch, running: State, *words: str) -> list[str]:
 def main() -> None:
     """Be a monitor: of a container just settled, or of one whose monitor is gone."""
     mode, watching, told, *words = sys.argv[1:]
+    _take_name()
     watch, running = Watch(**jsontext.loads(watching)), state.State(**jsontext.loads(told))
     if mode == "settled":
         stdin, stdout, stderr, client, lock, ended = map(int, words)
@@ -329,6 +330,10 @@ def _leave() -> None:
     """Go on in a child, whose parent's parent need not wait for it."""
     if os.fork():
         os._exit(0)
+
+
+def _take_name() -> None:
+    """Be called a monitor: execve(2) has named the process after its interpreter."""
     with open("/proc/self/comm", "wb") as file:
         file.write(b"onggi-monitor")
 
