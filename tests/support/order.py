@@ -145,12 +145,6 @@ def _groups(mark: str) -> Iterator[Path]:
         yield from (hierarchy / "onggi" / name for name in names if name.startswith(mark))
 
 
-def monitor_of(pid: int) -> int:
-    """Return the parent of a container's first process: its monitor, if it is no orphan."""
-    status = Path(f"/proc/{pid}/status").read_text()
-    return int(status.partition("PPid:")[2].split()[0])
-
-
 def _of_this_session() -> Iterator[str]:
     mark = f"{SESSION}={os.environ[SESSION]}".encode()
     for pid in filter(str.isdigit, os.listdir("/proc")):

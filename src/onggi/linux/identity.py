@@ -6,6 +6,9 @@ that outlives its parent.
 
 from __future__ import annotations
 
+import errno
+import os
+
 
 def start_time(pid: int | str) -> int:
     """Tell when process `pid` ("self" too) started, in clock ticks since boot.
@@ -14,6 +17,19 @@ def start_time(pid: int | str) -> int:
     Source: proc_pid_stat(5), field 22.
     """
     return int(stat_fields(pid)[19])
+
+
+def start_time_of_living(pid: int) -> int:
+    """As `start_time`, but of a process that has ended and waits for its parent there is none.
+
+    Raises: OSError: there is no such process; ESRCH: it has ended.
+    Source: proc_pid_stat(5), fields 3 and 20: a process whose first thread alone has ended is a
+        zombie with others.
+    """
+    fields = stat_fields(pid)
+    if fields[0] in "ZX" and int(fields[17]) <= 1:
+        raise ProcessLookupError(errno.ESRCH, os.strerror(errno.ESRCH), f"/proc/{pid}")
+    return int(fields[19])
 
 
 def stat_fields(pid: int | str) -> list[str]:

@@ -89,7 +89,7 @@ class State:
         if self.status != RUNNING:
             return False
         try:
-            began = identity.start_time(self.pid)
+            began = identity.start_time_of_living(self.pid)
         except OSError:
             return False
         # Counted from boot: after another one, the same number may stand for somebody else.
