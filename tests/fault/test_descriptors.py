@@ -9,6 +9,7 @@ from support.command import Onggi
 from support.order import Order
 from support.repository import ROOT
 from support.requirements import requires
+from support.threats import withstands
 
 pytestmark = requires("root", "overlayfs", "cgroup-memory", "cgroup-pids", "busybox")
 
@@ -20,6 +21,7 @@ def limited(onggi: Onggi, most: int, *words: str) -> "subprocess.CompletedProces
     return subprocess.run(line, capture_output=True, text=True, check=False, timeout=60)
 
 
+@withstands("killed", "a full table of descriptors")
 def test_a_command_with_few_descriptors(onggi: Onggi) -> None:
     onggi("bootstrap", "--quiet", "busybox")
     order = Order(onggi.root, "no container's ID begins so")
@@ -37,6 +39,7 @@ def test_a_command_with_few_descriptors(onggi: Onggi) -> None:
     assert set(codes) == {125, 0}
 
 
+@withstands("killed", "a full table of descriptors")
 @pytest.mark.time_limit(180)
 def test_a_resident_program_with_few_descriptors(onggi: Onggi) -> None:
     onggi("bootstrap", "--quiet", "busybox")

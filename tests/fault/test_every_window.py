@@ -17,6 +17,7 @@ from support.command import Onggi
 from support.order import Order
 from support.repository import ROOT
 from support.requirements import requires
+from support.threats import withstands
 
 pytestmark = [
     requires("root", "overlayfs", "cgroup-memory", "cgroup-pids", "busybox"),
@@ -107,6 +108,7 @@ def chosen(most: int) -> range:
     return range(1, most + 1, 1 if EVERY else max(1, most // SOME))
 
 
+@withstands("killed", "SIGKILL just before any call of any process of a command")
 @pytest.mark.parametrize(("words", "level"), CASES)
 def test_whatever_call_is_the_last_the_next_command_finds_order(
     words: list[str], level: int, cut: Cut

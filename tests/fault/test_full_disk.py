@@ -14,6 +14,7 @@ import pytest
 from support.command import Onggi
 from support.order import Order
 from support.requirements import requires
+from support.threats import withstands
 
 pytestmark = [
     requires("root", "overlayfs", "cgroup-memory", "cgroup-pids", "busybox"),
@@ -78,6 +79,7 @@ def remove_all(disk: Disk) -> None:
         disk.onggi("rm", "--force", "--volumes", *left)
 
 
+@withstands("killed", "a full disk")
 def test_running(disk: Disk) -> None:
     outcomes = set()
     for pages in range(0, 14, 2):
@@ -102,6 +104,7 @@ def test_a_container_ends_though_its_disk_is_full(disk: Disk) -> None:
     disk.order.wait()
 
 
+@withstands("killed", "a full disk")
 @pytest.mark.parametrize("kilobytes", [0, 16, 48, 150, 350, 500])
 def test_building(kilobytes: int, disk: Disk, tmp_path: Path) -> None:
     (tmp_path / "Dockerfile").write_text(DOCKERFILE)

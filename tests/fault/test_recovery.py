@@ -5,6 +5,7 @@ import os
 import select
 import signal
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from onggi.linux import identity
 from support.command import Onggi
 from support.order import MONITOR, Order
 from support.requirements import requires
+from support.threats import withstands
 
 pytestmark = requires("root", "overlayfs", "cgroup-memory", "cgroup-pids", "busybox")
 
@@ -70,19 +72,32 @@ def end(pid: int) -> None:
 
 
 def monitor_with(lock: Path) -> int:
-    """Find the monitor that has a container's lock."""
-    for pid in filter(str.isdigit, os.listdir("/proc")):
-        try:
-            if Path("/proc", pid, "comm").read_text() != f"{MONITOR}\n":
-                continue
-            names = [os.readlink(link) for link in Path("/proc", pid, "fd").iterdir()]
-        except (FileNotFoundError, ProcessLookupError):
-            continue  # it ended while it was looked at
-        if str(lock) in names:
-            return int(pid)
+    """Find the monitor that has a container's lock; one that settles has no name for a moment."""
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        for pid in monitors():
+            if str(lock) in open_files(pid):
+                return pid
     raise AssertionError(f"nobody holds {lock}")
 
 
+def monitors() -> Iterator[int]:
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            if Path("/proc", pid, "comm").read_text() == f"{MONITOR}\n":
+                yield int(pid)
+        except (FileNotFoundError, ProcessLookupError):
+            continue  # it ended while it was looked at
+
+
+def open_files(pid: int) -> list[str]:
+    try:
+        return [os.readlink(link) for link in Path(f"/proc/{pid}/fd").iterdir()]
+    except (FileNotFoundError, ProcessLookupError, PermissionError):
+        return []  # it ended, or is somebody else's
+
+
+@withstands("killed", "a state that lies or makes no sense")
 def test_a_state_tells_nobody_what_to_remove(jar: Jar, tmp_path: Path) -> None:
     """Where things lie follows from the ID; what is said in the file about it is not even read."""
     precious = tmp_path / "precious"
@@ -115,6 +130,7 @@ def test_a_state_tells_nobody_what_to_remove(jar: Jar, tmp_path: Path) -> None:
         group.rmdir()
 
 
+@withstands("killed", "a state that lies or makes no sense")
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"pid": "1"}', '{"status": 7}', '"running"'])
 def test_a_state_that_makes_no_sense(text: str, jar: Jar) -> None:
     one = jar.start("garbled")
@@ -128,6 +144,7 @@ def test_a_state_that_makes_no_sense(text: str, jar: Jar) -> None:
     jar.order.wait()
 
 
+@withstands("process ids", "a process id that a reboot has given to another process")
 def test_a_process_of_another_boot_is_nobody(jar: Jar) -> None:
     """A reboot gives out the same numbers again: who has them now is left alone."""
     one = jar.start("before")
@@ -163,6 +180,7 @@ def test_run_directories_that_a_reboot_took(jar: Jar) -> None:
     jar.order.wait()
 
 
+@withstands("at once", "several that put the same container right")
 def test_two_that_put_the_same_right(jar: Jar) -> None:
     names = [jar.start(f"orphan{number}") for number in range(4)]
     for one in names[:2]:
@@ -179,6 +197,7 @@ def test_two_that_put_the_same_right(jar: Jar) -> None:
     assert set(jar.order.running()) == set(names[:2])
 
 
+@withstands("at once", "many commands on one store at once")
 @pytest.mark.time_limit(180)
 def test_many_commands_on_one_store(jar: Jar) -> None:
     """Each ends as if it were alone, whatever the others find half made just then."""
@@ -208,7 +227,7 @@ def test_a_container_with_a_terminal_loses_its_monitor(jar: Jar) -> None:
 
 def test_who_waits_goes_on_with_the_next_monitor(jar: Jar) -> None:
     one = jar.start("long")
-    waiting = jar.onggi.start("wait", "long")
+    waiting = jar.onggi.start("--debug", "wait", "long")
     for _ in range(2):
         jar.kill_monitor(one)
         jar.onggi("ps")

@@ -19,7 +19,7 @@ import errno
 import os
 
 from onggi.engine import places
-from onggi.errors import Conflict, Corrupt
+from onggi.errors import Conflict, Corrupt, Internal
 from onggi.linux import identity
 from onggi.runtime import rundir, state
 
@@ -157,7 +157,7 @@ def _adopt(engine: Engine, record: dict[str, Any], current: State, lock_fd: int)
     watch.cgroups = tuple(path for _, path in cgroups.directories(record["id"], record))
     nobody = subprocess.DEVNULL
     # The process started here forks the monitor and ends: nobody has to wait for a monitor.
-    subprocess.run(
+    done = subprocess.run(
         monitor.command("adopted", watch, current, str(lock_fd)),
         pass_fds=(lock_fd,),
         stdin=nobody,
@@ -166,8 +166,11 @@ def _adopt(engine: Engine, record: dict[str, Any], current: State, lock_fd: int)
         cwd="/",
         umask=start.UMASK,
         start_new_session=True,
-        check=True,
+        check=False,
     )
+    if done.returncode > 0:
+        raise Internal(f"no new monitor could be started for container {record['id'][:12]}")
+    # Killed as well, if it is negative: then the next who looks tries again.
 
 
 def _sweep_unmade(store: Store) -> None:

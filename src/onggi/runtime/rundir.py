@@ -96,7 +96,10 @@ def remove(path: str) -> None:
 
 def _open(path: str) -> int:
     """Open the lock's file; -1 if the directory was removed meanwhile."""
-    os.makedirs(path, _MODE, exist_ok=True)
+    try:
+        os.makedirs(path, _MODE)
+    except FileExistsError:
+        pass  # or was there just now: makedirs(exist_ok=True) fails if it is not any more
     try:
         return os.open(f"{path}/{LOCK}", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except FileNotFoundError:
