@@ -12,6 +12,8 @@ from pathlib import Path
 
 SESSION = "ONGGI_TEST_SESSION"
 PARENT_CGROUP = "onggi"
+# The list of stores that share the host's IDs, which outlives each of them until the next boot.
+SHARED_FILES = ("onggi-ids",)
 
 
 class Machine:
@@ -119,7 +121,7 @@ def _files() -> set[str]:
         for folder in ("/dev/shm", "/run", "/tmp", "/var/tmp")
         if os.path.isdir(folder)
         for name in os.listdir(folder)
-        if "onggi" in name
+        if "onggi" in name and name not in SHARED_FILES
     }
 
 
