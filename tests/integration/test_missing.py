@@ -5,8 +5,11 @@ whole features are booted in tests/vm.
 """
 
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,6 +17,7 @@ import pytest
 from onggi.linux.syscall_table import TABLES
 from support.box import Box
 from support.command import Words
+from support.places import store_parent
 from support.repository import SOURCE
 from support.requirements import requires
 
@@ -55,10 +59,24 @@ def test_what_is_missed_before_the_start_is_named_too(box: Box, call: str) -> No
     assert box("ps", "-aq").stdout == ""
 
 
-def as_nobody(box: Box, *words: Words) -> subprocess.CompletedProcess[str]:
+@pytest.fixture
+def place_for_all() -> Iterator[Path]:
+    """Give a copy of the package that everybody may read, wherever the checkout lies."""
+    with tempfile.TemporaryDirectory(prefix="onggi-test-", dir=store_parent()) as place:
+        os.chmod(place, 0o755)
+        shutil.copytree(SOURCE, Path(place, "onggi"))
+        yield Path(place)
+
+
+def as_nobody(box: Box, place: Path, *words: Words) -> subprocess.CompletedProcess[str]:
     """Run the command as a user without rights."""
+    code = (
+        f"import sys; sys.path.insert(0, {str(place)!r}); "
+        "from onggi.cli.main import main; sys.exit(main())"
+    )
+    line = [os.path.realpath(sys.executable), "-ISc", code, *box.line(*words)[1:]]
     return subprocess.run(
-        box.line(*words),
+        line,
         capture_output=True,
         text=True,
         timeout=60,
@@ -70,8 +88,8 @@ def as_nobody(box: Box, *words: Words) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.parametrize("words", [("run", "--rm", "busybox", "true"), ("ps",), ("images",)])
-def test_who_is_not_root_is_told_so(box: Box, words: tuple[str, ...]) -> None:
-    done = as_nobody(box, *words)
+def test_who_is_not_root_is_told_so(box: Box, place_for_all: Path, words: tuple[str, ...]) -> None:
+    done = as_nobody(box, place_for_all, *words)
     assert done.returncode == (125 if words[0] == "run" else 1)
     assert "root" in done.stderr
     assert done.stderr.count("\n") == 1
