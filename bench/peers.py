@@ -11,6 +11,8 @@ import json
 import os
 import shutil
 import subprocess
+import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -44,6 +46,15 @@ class Peers:
     def crun(self, bundle: Path, name: str) -> Contender:
         """Make a contender of `crun run` of a bundle."""
         return self.run("crun", "run", "--bundle", str(bundle), name)
+
+    def run_detached(self, *words: str) -> None:
+        """Run a command that must succeed, and that may leave processes with its streams."""
+        with self._inside(), tempfile.TemporaryFile("w+") as said:
+            streams = {"stdin": subprocess.DEVNULL, "stdout": said, "stderr": said}
+            done = subprocess.run(words, timeout=120, check=False, **streams)  # type: ignore[call-overload]
+            if done.returncode:
+                said.seek(0)
+                sys.exit(f"{' '.join(words)}: exit {done.returncode}: {said.read().strip()}")
 
     def import_image(self, archive: Path, name: str) -> None:
         """Give podman an image with the files of an archive."""

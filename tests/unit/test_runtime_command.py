@@ -140,7 +140,7 @@ def test_a_broken_configuration_is_refused_or_planned(seed: int, tmp_path: Path)
         file.write_text(json.dumps(mutated(whole, chance)))
         try:
             config = bundle.read(str(tmp_path), "", lambda _warning: None)
-            plan = plan_on(config, "jar", host(chance.choice(list(HOSTS))))
+            plan = plan_on(config, "jar", host(chance.choice(list(HOSTS))), f"{tmp_path}/cache")
         except OnggiError:
             continue
         assert [step.describe() for step in plan.steps()]
@@ -152,7 +152,7 @@ def test_the_whole_one_is_planned(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(json.dumps(document(tmp_path)))
     config = bundle.read(str(tmp_path), "", lambda warning: pytest.fail(warning))
     for kind in HOSTS:
-        assert plan_on(config, "jar", host(kind)).steps()
+        assert plan_on(config, "jar", host(kind), f"{tmp_path}/cache").steps()
 
 
 def test_null_is_absent() -> None:

@@ -81,6 +81,20 @@ def load_filter(program: bytes, flags: int = 0) -> int:
     return result
 
 
+def supports_flag(flag: int) -> bool:
+    """Tell whether the kernel knows a SECCOMP_FILTER_FLAG_*: only then it looks for a program.
+
+    Source: seccomp(2), "ERRORS"; libseccomp src/system.c, sys_chk_seccomp_flag.
+    """
+    try:
+        check(_seccomp(_SECCOMP_SET_MODE_FILTER, flag, None), "seccomp")
+    except OSError as error:
+        if error.errno not in (errno.EFAULT, errno.EINVAL):
+            raise
+        return error.errno == errno.EFAULT
+    raise AssertionError("a filter without a program was loaded")
+
+
 def action_available(action: int) -> bool:
     """Tell whether the kernel knows SECCOMP_RET_* `action`.
 

@@ -67,7 +67,8 @@ def _execute(words: Words, runtime: Runtime) -> int:
     launching.pass_listening(process, listening)
     detach = words.has("detach")
     launching.require_console(process, words, console=detach)
-    program, flags = _filter(config)
+    cache = launching.filter_cache(runtime)
+    program, flags = launching.compiled(config, os.uname().machine, cache)
     entry = Entry(
         identifier=known.id,
         pid=known.pid,
@@ -182,11 +183,6 @@ def _holding(controller: str) -> str:
         if controller in own:
             return hierarchy.mountpoint + "/"
     raise InvalidInput(f"no cgroup hierarchy has the controller {controller!r}")
-
-
-def _filter(config: dict[str, Any]) -> tuple[bytes, int]:
-    seccomp = config["linux"].get("seccomp")
-    return launching.compiled(seccomp, os.uname().machine) if seccomp else (b"", 0)
 
 
 def _adapt(

@@ -18,6 +18,7 @@ import os
 
 from onggi.errors import Conflict, InvalidInput
 from onggi.linux import cgroup, channel, terminal
+from onggi.oci import jsontext
 from onggi.runtime import host, start
 from onggi.runtime.command import afterwards, bundle, record, staging
 from onggi.runtime.command.words import Option
@@ -90,7 +91,7 @@ def _start(
     *,
     wait: bool,
 ) -> Started:
-    plan = plan_on(config, made.id, host.gather())
+    plan = plan_on(config, made.id, host.gather(), filter_cache(runtime))
     for warning in plan.warnings:
         runtime.journal.warn(warning)
     _require_empty(plan)
@@ -110,21 +111,39 @@ def _start(
     return started
 
 
-def plan_on(config: dict[str, Any], identifier: str, facts: Host) -> Plan:
+def plan_on(config: dict[str, Any], identifier: str, facts: Host, cache_directory: str) -> Plan:
     """Return the plan of the container that a bundle's configuration describes, on this host."""
-    program, flags = b"", 0
-    if config["linux"].get("seccomp"):
-        program, flags = compiled(config["linux"]["seccomp"], facts.arch)
+    program, flags = compiled(config, facts.arch, cache_directory)
     return plan_container(
         config, (), facts, identifier=identifier, program=program, program_flags=flags
     )
 
 
-def compiled(seccomp: dict[str, Any], machine: str) -> tuple[bytes, int]:
-    """Return a configuration's seccomp filter and the flags to load it with."""
+def compiled(config: dict[str, Any], machine: str, cache_directory: str) -> tuple[bytes, int]:
+    """Return a configuration's seccomp filter and the flags to load it with.
+
+    It is compiled at most once, for that takes longer than an interpreter to start.
+    """
+    seccomp = config["linux"].get("seccomp")
+    if not seccomp:
+        return b"", 0
+    from onggi.oci.fingerprint import sha256_hex
+    from onggi.runtime.seccomp import cache, flags
+
+    key = f"{cache.VERSION}-{machine}-{sha256_hex(jsontext.canonical(seccomp))}"
+    path = cache.kept_file(key, cache_directory, lambda: _compile(seccomp, machine))
+    return start.read_filter(path), flags.filter_flags(seccomp)
+
+
+def _compile(seccomp: dict[str, Any], machine: str) -> bytes:
     from onggi.runtime.seccomp import compile as compiler
 
-    return compiler.compile_filter(seccomp, machine), compiler.filter_flags(seccomp)
+    return compiler.compile_filter(seccomp, machine)
+
+
+def filter_cache(runtime: Runtime) -> str:
+    """Return where compiled filters are kept: beside the containers, by a name that none has."""
+    return f"{runtime.root}/~filters"
 
 
 def _require_empty(plan: Plan) -> None:

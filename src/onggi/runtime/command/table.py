@@ -6,7 +6,9 @@ from __future__ import annotations
 COMMANDS = {
     "create": ("create", "Create a container from a bundle"),
     "delete": ("delete", "Remove what is held for a container"),
+    "events": ("events", "Print what a container uses, as it goes on"),
     "exec": ("exec", "Run a further program in a container"),
+    "features": ("features", "Print what of the specification is done here"),
     "kill": ("kill", "Send a signal to a container's first process"),
     "list": ("listing", "List containers"),
     "pause": ("pause", "Stop the processes of a container where they are"),
@@ -16,4 +18,5 @@ COMMANDS = {
     "spec": ("template", "Write a configuration to begin with"),
     "start": ("begin", "Start the program of a created container"),
     "state": ("status", "Print the state of a container"),
+    "update": ("update", "Change what a container may use"),
 }

@@ -17,6 +17,8 @@ from __future__ import annotations
 from onggi.errors import InvalidInput, Unsupported
 from onggi.linux import seccomp as facts
 from onggi.runtime.seccomp import program
+from onggi.runtime.seccomp.flags import FLAGS as FLAGS
+from onggi.runtime.seccomp.flags import filter_flags as filter_flags
 from onggi.runtime.seccomp.rules import Abi, answer, last_number, verdicts
 
 TYPE_CHECKING = False
@@ -44,13 +46,6 @@ _SCHEMA = """
 """
 ARCHITECTURES = frozenset(f"SCMP_ARCH_{name}" for name in _SCHEMA.split())
 
-FLAGS = {
-    "SECCOMP_FILTER_FLAG_TSYNC": 0,  # the process has one thread
-    "SECCOMP_FILTER_FLAG_LOG": facts.SECCOMP_FILTER_FLAG_LOG,
-    "SECCOMP_FILTER_FLAG_SPEC_ALLOW": facts.SECCOMP_FILTER_FLAG_SPEC_ALLOW,
-    "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV": facts.SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV,
-}
-
 ENOSYS = 38
 BAD_ARCHITECTURE = facts.SECCOMP_RET_KILL_THREAD
 
@@ -72,25 +67,6 @@ def compile_filter(seccomp: dict[str, Any], machine: str = "x86_64") -> bytes:
         limit = f"the kernel takes {facts.MAX_INSTRUCTIONS}"
         raise InvalidInput(f"the seccomp profile needs {len(code)} instructions", hint=limit)
     return program.encode(code)
-
-
-def filter_flags(seccomp: dict[str, Any]) -> int:
-    """Return the flags to load the filter with; where none are listed, SPEC_ALLOW, as in runc.
-
-    Raises: InvalidInput: an unknown flag.
-    """
-    flags = seccomp.get("flags")
-    if flags is None:
-        return facts.SECCOMP_FILTER_FLAG_SPEC_ALLOW | _listener(seccomp)
-    for name in flags:
-        if name not in FLAGS:
-            raise InvalidInput(f"unknown seccomp flag {name!r}", hint=", ".join(FLAGS))
-    return sum({FLAGS[name] for name in flags}) | _listener(seccomp)
-
-
-def _listener(seccomp: dict[str, Any]) -> int:
-    notifies = any(rule["action"] == "SCMP_ACT_NOTIFY" for rule in seccomp.get("syscalls") or [])
-    return facts.SECCOMP_FILTER_FLAG_NEW_LISTENER if notifies else 0
 
 
 def _require_sense(seccomp: dict[str, Any]) -> None:

@@ -1,0 +1,155 @@
+"""`update`: change what a container may use, while it runs."""
+
+from __future__ import annotations
+
+import sys
+
+from onggi.errors import Conflict, InvalidInput, Unsupported
+from onggi.linux import cgroup
+from onggi.resources import apply, host, settings
+from onggi.resources.spelling import parse_memory_swap, parse_size
+from onggi.runtime.command import bundle, groups, record, schema
+from onggi.runtime.command.words import Command, Option, UsageError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from onggi.linux.cgroup import Hierarchy
+    from onggi.resources.setting import Setting
+    from onggi.runtime.command.runtime import Runtime
+    from onggi.runtime.command.words import Words
+
+COMMAND = Command(
+    "CONTAINER",
+    1,
+    1,
+    Option("resources", "FILE", "The resources as JSON; - is standard input", short="r"),
+    Option("blkio-weight", "N", "Weight of block I/O, 10 to 1000"),
+    Option("cpu-period", "MICROSECONDS", "Period of the processor quota"),
+    Option("cpu-quota", "MICROSECONDS", "Processor time in each period"),
+    Option("cpu-burst", "MICROSECONDS", "Unused quota that may be saved"),
+    Option("cpu-share", "N", "Share of the processors when they are short"),
+    Option("cpu-rt-period", "MICROSECONDS", "Period of real-time processes"),
+    Option("cpu-rt-runtime", "MICROSECONDS", "Time of real-time processes in each period"),
+    Option("cpu-idle", "0|1", "Run only when nobody else wants the processor"),
+    Option("cpuset-cpus", "LIST", "Processors to use"),
+    Option("cpuset-mems", "LIST", "Memory nodes to use"),
+    Option("memory", "BYTES", "Limit on memory"),
+    Option("memory-reservation", "BYTES", "Memory that is kept when the host runs short"),
+    Option("memory-swap", "BYTES", "Limit on memory and swap together; -1: none"),
+    Option("kernel-memory", "BYTES", "Accepted: the kernel has no such limit any more"),
+    Option("kernel-memory-tcp", "BYTES", "Limit on buffers of TCP connections"),
+    Option("pids-limit", "N", "Limit on processes and threads; -1: none"),
+    Option("l3-cache-schema", "TEXT", "Refused: needs Intel RDT"),
+    Option("mem-bw-schema", "TEXT", "Refused: needs Intel RDT"),
+)
+
+_MEMORY = "memory.limit_in_bytes"
+_SWAP = "memory.memsw.limit_in_bytes"
+
+
+def _integer(text: str) -> int:
+    digits = text.removeprefix("-")
+    if not (digits.isascii() and digits.isdigit() and len(digits) <= 19):
+        raise UsageError(f"{text!r} is not a whole number")
+    return int(text)
+
+
+# option -> (part of linux.resources, member, how it is read)
+_MEMBERS: dict[str, tuple[str, str, Callable[[str], Any]]] = {
+    "blkio-weight": ("blockIO", "weight", _integer),
+    "cpu-period": ("cpu", "period", _integer),
+    "cpu-quota": ("cpu", "quota", _integer),
+    "cpu-burst": ("cpu", "burst", _integer),
+    "cpu-share": ("cpu", "shares", _integer),
+    "cpu-rt-period": ("cpu", "realtimePeriod", _integer),
+    "cpu-rt-runtime": ("cpu", "realtimeRuntime", _integer),
+    "cpu-idle": ("cpu", "idle", _integer),
+    "cpuset-cpus": ("cpu", "cpus", str),
+    "cpuset-mems": ("cpu", "mems", str),
+    "memory": ("memory", "limit", parse_memory_swap),
+    "memory-reservation": ("memory", "reservation", parse_memory_swap),
+    "memory-swap": ("memory", "swap", parse_memory_swap),
+    "kernel-memory-tcp": ("memory", "kernelTCP", parse_size),
+    "pids-limit": ("pids", "limit", _integer),
+}
+
+
+def execute(words: Words, runtime: Runtime) -> int:
+    """Change the limits, and remember them."""
+    (identifier,) = words.arguments
+    wanted = _wanted(words, runtime)
+    with record.hold(runtime.root, identifier) as folder:
+        known = folder.read()
+        if record.status(runtime.root, known) in (record.STOPPED, record.CREATING):
+            raise Conflict("container not running")
+        config = folder.config()
+        changed = _merged(config["linux"].get("resources", {}), wanted)
+        directories = groups.directories(known)
+        hierarchies = [hierarchy for hierarchy, _ in directories]
+        planned = settings.settings(changed, hierarchies, host.control_files(hierarchies))
+        _write(planned, directories)
+        config["linux"]["resources"] = {**config["linux"].get("resources", {}), **changed}
+        folder.keep_config(config)
+    return 0
+
+
+def _wanted(words: Words, runtime: Runtime) -> dict[str, Any]:
+    """Return what is to change, as linux.resources; 0 and "" are what is to stay."""
+    if words.has("resources"):
+        path = words.text("resources")
+        shape = schema.RESOURCES
+        if path == "-":
+            return _known(bundle.parse(sys.stdin.buffer.read(), shape, "resources"), runtime)
+        return _known(bundle.load(path, shape, "resources"), runtime)
+    for option in ("l3-cache-schema", "mem-bw-schema"):
+        if words.has(option):
+            raise Unsupported("Intel RDT is not supported, or not mounted at /sys/fs/resctrl")
+    wanted: dict[str, Any] = {}
+    for option, (part, member, read) in _MEMBERS.items():
+        if words.has(option):
+            wanted.setdefault(part, {})[member] = read(words.text(option))
+    resources: dict[str, Any] = schema.conform(wanted, schema.RESOURCES, "resources")
+    return resources
+
+
+def _known(resources: dict[str, Any], runtime: Runtime) -> dict[str, Any]:
+    if resources.pop("devices", []):
+        runtime.journal.warn("device rules of a container that exists stay as they are")
+    unknown = sorted(set(resources) - set(schema.RESOURCES))
+    if unknown:
+        raise InvalidInput(f"resources has unknown members: {', '.join(unknown)}")
+    return resources
+
+
+def _merged(before: dict[str, Any], wanted: dict[str, Any]) -> dict[str, Any]:
+    """Return the parts that change, whole: a quota is judged with its period, swap with memory."""
+    parts: dict[str, Any] = {}
+    for name, part in wanted.items():
+        if isinstance(part, dict):
+            given = {key: value for key, value in part.items() if value not in (0, "", [], None)}
+            zero = {key: 0 for key in ("idle", "swappiness") if part.get(key) == 0}
+            parts[name] = {**before.get(name, {}), **given, **zero}
+        elif part:
+            parts[name] = part
+    return parts
+
+
+def _write(planned: list[Setting], directories: list[tuple[Hierarchy, str]]) -> None:
+    places = {id(hierarchy): path for hierarchy, path in directories}
+    for setting in _ordered(planned, places):
+        apply.write(setting, places[id(setting.hierarchy)])
+
+
+def _ordered(planned: list[Setting], places: dict[int, str]) -> list[Setting]:
+    """Raise memory and swap together before memory alone, which may never be above it."""
+    files = {setting.file: setting for setting in planned}
+    if _MEMORY not in files or _SWAP not in files:
+        return planned
+    swap = files[_SWAP]
+    now = int(cgroup.read(f"{places[id(swap.hierarchy)]}/{_SWAP}"))
+    if int(swap.value) != -1 and int(swap.value) <= now:
+        return planned
+    return [swap, *(setting for setting in planned if setting is not swap)]

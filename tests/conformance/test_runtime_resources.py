@@ -1,0 +1,198 @@
+"""What a container may use: set at its creation, changed by `update`, told by `events`."""
+
+import json
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+import referencing
+from referencing.jsonschema import DRAFT7
+
+from support.oci_runtimes import Json, OciRuntime
+from support.requirements import requires
+from support.specifications import specification
+
+pytestmark = requires("root", "busybox", "cgroup-memory", "cgroup-cpu", "cgroup-pids")
+
+MIB = 1 << 20
+
+
+def limited(config: Json) -> None:
+    config["linux"]["resources"] |= {
+        "memory": {"limit": 64 * MIB, "swap": 128 * MIB},
+        "cpu": {"shares": 512, "quota": 50_000, "period": 100_000, "cpus": "0"},
+        "pids": {"limit": 33},
+    }
+
+
+@pytest.fixture
+def running(runtime: OciRuntime) -> str:
+    name = runtime.identifier()
+    runtime.create(name, runtime.bundle(name, "sleep", "100", change=limited))
+    runtime("start", name)
+    return name
+
+
+def value(name: str, controller: str, file: str) -> str:
+    """Read a control file of a container; here are hosts with v1 controllers."""
+    return Path(f"/sys/fs/cgroup/{controller}/onggi/{name}/{file}").read_text().strip()
+
+
+@requires("cgroup-cpuset")
+def test_limits_are_set_before_it_starts(runtime: OciRuntime) -> None:
+    name = runtime.identifier()
+    runtime.create(name, runtime.bundle(name, "true", change=limited))
+    assert value(name, "memory", "memory.limit_in_bytes") == str(64 * MIB)
+    assert value(name, "memory", "memory.memsw.limit_in_bytes") == str(128 * MIB)
+    assert value(name, "cpu", "cpu.shares") == "512"
+    assert value(name, "cpu", "cpu.cfs_quota_us") == "50000"
+    assert value(name, "cpuset", "cpuset.cpus") == "0"
+    assert value(name, "pids", "pids.max") == "33"
+
+
+def test_update_by_options(runtime: OciRuntime, running: str) -> None:
+    runtime("update", "--memory", "80m", "--memory-swap", "160m", "--pids-limit", "44", running)
+    assert value(running, "memory", "memory.limit_in_bytes") == str(80 * MIB)
+    assert value(running, "memory", "memory.memsw.limit_in_bytes") == str(160 * MIB)
+    assert value(running, "pids", "pids.max") == "44"
+    runtime("update", "--cpu-quota", "20000", "--cpu-share", "256", running)
+    assert value(running, "cpu", "cpu.cfs_quota_us") == "20000"
+    assert value(running, "cpu", "cpu.cfs_period_us") == "100000"
+    assert value(running, "cpu", "cpu.shares") == "256"
+
+
+def test_memory_goes_up_and_down(runtime: OciRuntime, running: str) -> None:
+    for memory, swap in ((256, 512), (32, 48), (100, 100), (64, -1), (40, 80)):
+        spelled = str(swap) if swap < 0 else f"{swap}m"
+        runtime("update", "--memory", f"{memory}m", "--memory-swap", spelled, running)
+        assert value(running, "memory", "memory.limit_in_bytes") == str(memory * MIB)
+
+
+def test_update_from_standard_input(runtime: OciRuntime, running: str, root_dir: Path) -> None:
+    file = root_dir / "resources.json"
+    file.write_text(json.dumps({"pids": {"limit": 55}, "memory": {"limit": 0}, "cpu": {}}))
+    with file.open() as opened:
+        runtime("update", "--resources", "-", running, stdin=opened)
+    assert value(running, "pids", "pids.max") == "55"
+    assert value(running, "memory", "memory.limit_in_bytes") == str(64 * MIB)
+    file.write_text(json.dumps({"pids": {"limit": 56}}))
+    runtime("update", "-r", file, running)
+    assert value(running, "pids", "pids.max") == "56"
+
+
+@pytest.mark.parametrize("words", [["--memory", "x"], ["--resources", "/nowhere"]])
+def test_update_that_makes_no_sense(runtime: OciRuntime, running: str, words: list[str]) -> None:
+    done = runtime.attempt("update", *words, running)
+    assert done.returncode == 1
+    assert "level=error" in done.stderr
+
+
+def test_update_is_for_the_living(runtime: OciRuntime, running: str) -> None:
+    runtime("kill", running, "KILL")
+    runtime.wait_until(running, "stopped")
+    assert runtime.attempt("update", "--memory", "80m", running).returncode == 1
+
+
+def test_stats(runtime: OciRuntime, running: str) -> None:
+    event = json.loads(runtime("events", "--stats", running).stdout)
+    assert (event["type"], event["id"]) == ("stats", running)
+    data = event["data"]
+    assert data["memory"]["usage"]["limit"] == 64 * MIB
+    assert 0 < data["memory"]["usage"]["usage"] < 64 * MIB
+    assert (data["pids"]["current"], data["pids"]["limit"]) == (1, 33)
+    assert data["cpu"]["usage"]["total"] > 0
+
+
+def test_events_go_on_until_the_end(runtime: OciRuntime, running: str) -> None:
+    line = runtime.line("events", "--interval", "100ms", running)
+    with subprocess.Popen(line, stdout=subprocess.PIPE, text=True) as told:
+        assert told.stdout is not None
+        first, second = (json.loads(told.stdout.readline()) for _ in range(2))
+        assert (first["type"], second["type"]) == ("stats", "stats")
+        runtime("delete", "--force", running)
+        told.stdout.read()
+        assert told.wait(timeout=10) in (0, 1)
+
+
+def test_out_of_memory_is_told(ours: OciRuntime) -> None:
+    name = ours.identifier()
+    script = "while [ ! -e /tmp/go ]; do busybox usleep 20000; done; busybox tail /dev/zero"
+
+    def change(config: Json) -> None:
+        config["linux"]["resources"]["memory"] = {"limit": 16 * MIB, "swap": 16 * MIB}
+
+    bundle = ours.bundle(name, "sh", "-c", script + "; sleep 100", change=change)
+    ours.create(name, bundle)
+    ours("start", name)
+    line = ours.line("events", "--interval", "1h", name)
+    with subprocess.Popen(line, stdout=subprocess.PIPE, text=True) as told:
+        time.sleep(0.5)  # until it counts, of which there is no sign
+        (bundle / "rootfs/tmp/go").touch()
+        assert told.stdout is not None
+        assert json.loads(told.stdout.readline()) == {"type": "oom", "id": name}
+        ours("delete", "--force", name)
+        assert told.wait(timeout=10) == 0
+
+
+@pytest.mark.parametrize(
+    "resources",
+    [
+        {"memory": {"limit": 64 * MIB, "swap": 1}},
+        {"cpu": {"cpus": "4095"}},
+        {"unified": {"nope": "1"}},
+        {"hugepageLimits": [{"pageSize": "3MB", "limit": 1}]},
+    ],
+    ids=lambda resources: next(iter(resources)),
+)
+def test_what_cannot_be_granted(runtime: OciRuntime, resources: Json) -> None:
+    name = runtime.identifier()
+    bundle = runtime.bundle(
+        name, "true", change=lambda config: config["linux"]["resources"].update(resources)
+    )
+    done = runtime.attempt("create", "--bundle", bundle, name)
+    assert done.returncode == 1
+    assert done.stderr.count("level=error") == 1
+    assert not runtime.remains(name)
+
+
+def test_a_device_rule_that_means_nothing(ours: OciRuntime) -> None:
+    name = ours.identifier()
+    rule = {"allow": True, "type": "c", "access": "xyz"}
+    bundle = ours.bundle(
+        name, "true", change=lambda config: config["linux"]["resources"].update(devices=[rule])
+    )
+    done = ours.attempt("create", "--bundle", bundle, name)
+    assert (done.returncode, "invalid device access" in done.stderr) == (1, True)
+
+
+def test_a_cgroup_that_is_in_use_is_refused(ours: OciRuntime) -> None:
+    first, second = ours.identifier(), ours.identifier()
+    ours.create(first, ours.bundle(first, "true"))
+
+    def change(config: Json) -> None:
+        config["linux"]["cgroupsPath"] = f"/onggi/{first}"
+
+    bundle = ours.bundle(second, "true", change=change)
+    done = ours.attempt("create", "--bundle", bundle, second)
+    assert done.returncode == 1
+    assert "cgroup is not empty" in done.stderr
+    assert ours.state(first)["status"] == "created"
+
+
+def test_features_follow_the_schema(runtime: OciRuntime) -> None:
+    said = json.loads(runtime("features").stdout)
+    names = ("features-schema.json", "features-linux.json", "defs.json", "defs-linux.json")
+    documents = {
+        name: json.loads(specification(f"oci-runtime/{name}").read_text()) for name in names
+    }
+    registry: referencing.Registry[Any] = referencing.Registry().with_resources(
+        (name, DRAFT7.create_resource(document)) for name, document in documents.items()
+    )
+    jsonschema.Draft7Validator({"$ref": names[0]}, registry=registry).validate(said)
+    assert set(said["hooks"]) >= {"createRuntime", "poststop"}
+    assert {"mount", "pid", "user"} <= set(said["linux"]["namespaces"])
+    assert "SCMP_ACT_NOTIFY" in said["linux"]["seccomp"]["actions"]
+    assert {"bind", "rro", "private"} <= set(said["mountOptions"])
