@@ -224,10 +224,11 @@ def _failure(execute: Step, message: bytes, pid: int) -> Exception:
         return told
     if len(message) == stub.REPORT_BYTES:
         return failure.from_error("program", execute, stub.failure(message))
-    return failure.died(_wait_status(pid))
+    return failure.died(wait_status(pid))
 
 
-def _wait_status(pid: int) -> int | None:
+def wait_status(pid: int) -> int | None:
+    """Wait for a process that has ended and tell how; None if it is not ours to wait for."""
     try:
         return os.waitpid(pid, 0)[1]
     except ChildProcessError:
@@ -261,6 +262,7 @@ def become(
     """Become the container's first process, in the child of a fork; never returns."""
 
     def steps() -> None:
+        os.umask(UMASK)
         process.set_pdeathsig(SIGKILL)
         failure.apply_steps("host", plan.join, context)
         if follow is not None:
@@ -280,17 +282,30 @@ def confined(enter: Callable[[], None], program: list[Step], context: Context) -
     Until it is the user's program this process cannot be traced or read by anybody inside. If
     `enter` ties it to its parent (pdeathsig), that ends here.
     """
-    try:
-        process.set_dumpable(False)
-        forbid_imports()
-        restore_signals()
-        os.umask(UMASK)
+
+    def steps() -> None:
+        shield()
         enter()
         *before, execute = program
         failure.apply_steps("container", before, context)
         process.set_pdeathsig(0)
         channel.send(context.report_fd, b"ready")
         failure.apply_steps("program", [execute], context)
+
+    reporting(steps, context)
+
+
+def shield() -> None:
+    """Let nobody trace this process or lead it astray; nothing of how it was started stays."""
+    process.set_dumpable(False)
+    forbid_imports()
+    restore_signals()
+
+
+def reporting(steps: Callable[[], None], context: Context) -> NoReturn:
+    """Call `steps` and end this process; what fails is reported to who waits at the other end."""
+    try:
+        steps()
     except failure.StartFailed as failed:
         channel.send(context.report_fd, failed.encode())
     except BaseException as error:  # noqa: BLE001  # whatever it is, the other end must hear of it
