@@ -118,6 +118,62 @@ def test_what_enters_by_exec_shows_nothing_of_the_host(box: Box, tmp_path: Path)
     assert int(refused) > 0, output
 
 
+WATCHER = r"""
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+/* Print each new process that holds more capabilities than the first one, which is us. */
+
+static unsigned long long permitted(int pid) {
+    char path[64], line[256];
+    unsigned long long held = 0;
+    snprintf(path, sizeof path, "/proc/%d/status", pid);
+    FILE *file = fopen(path, "r");
+    if (!file) return 0;
+    while (fgets(line, sizeof line, file))
+        if (!strncmp(line, "CapPrm:", 7)) held = strtoull(line + 7, 0, 16);
+    fclose(file);
+    return held;
+}
+
+int main(void) {
+    unsigned long long own = permitted(1);
+    time_t end = time(0) + 60;
+    int newest = 1, seen = 0;
+    while (time(0) < end && access("/stop", F_OK))
+        for (int pid = newest > 4 ? newest - 3 : 2; pid < newest + 4; pid++) {
+            unsigned long long held = permitted(pid);
+            if (held & ~own) printf("GOT %llx in %d\n", held, pid);
+            if (held && pid > newest) { seen++; newest = pid; }
+        }
+    printf("seen %d\n", seen);
+    return 0;
+}
+"""
+
+
+@in_containers
+@withstands(
+    "own program", "rights of the host's root held by what `exec` makes inside, while it enters"
+)
+@pytest.mark.time_limit(180)
+def test_what_exec_makes_inside_never_has_more_rights(box: Box, tmp_path: Path) -> None:
+    """With CAP_SYS_PTRACE a process inside could trace it, and use what rights it had."""
+    program = compiled(WATCHER, tmp_path)
+    watcher = ("-v", f"{program}:/watch:ro", "--cap-add", "SYS_PTRACE")
+    container = box.up(*watcher, command=("/watch",))
+    for _ in range(25):
+        box.inside(container, "true")
+    box.inside(container, "touch /stop")
+    assert box("wait", container).stdout.strip() == "0"
+    *found, counts = box("logs", container).stdout.strip().splitlines()
+    assert not found, found[:3]
+    assert int(counts.split()[1]) >= 10, "nothing was seen"
+
+
 @in_containers
 @withstands("own program", "the sealed program that stands between is written to")
 def test_the_program_between_cannot_be_changed(box: Box) -> None:

@@ -35,6 +35,7 @@ FROM_INSIDE = (
         "/proc/1/exe or its maps lead to a file of the host",
         "opened or written through /proc/PID/exe while `exec` enters",
         "memory, descriptors or directory of what enters looked at through /proc",
+        "rights of the host's root held by what `exec` makes inside, while it enters",
         "the sealed program that stands between is written to",
         "dumpable again after a change of user, where the host says so",
         seen="CVE-2019-5736, CVE-2016-9962",
