@@ -149,7 +149,10 @@ class Inside:
         Raises: OSError: ENOTDIR, something else is in the way; ELOOP, links go round in a circle,
             or a link appeared where a directory had just been made.
         """
-        parent, missing = self._settle(path)
+        try:
+            return self.open(path, O_PATH | O_DIRECTORY)  # most often it is there
+        except FileNotFoundError:
+            parent, missing = self._settle(path)
         with Fd(parent) as start:
             return _make_each(start, missing, mode).take()
 

@@ -468,13 +468,18 @@ def _open_target(context: Context, path: str) -> int:
     image's, a later mount could change where it leads, and what is to be masked there would not be
     found, while the file system stayed in reach under another name.
     """
-    target_fd = context.inside().make_directories(path, 0o755)
     if not _is_kernel_place(path):
-        return target_fd
-    os.close(target_fd)
-    flags = O_PATH | os.O_DIRECTORY
+        return context.inside().make_directories(path, 0o755)
+    try:
+        return _open_strictly(context, path)
+    except FileNotFoundError:
+        os.close(context.inside().make_directories(path, 0o755))
+        return _open_strictly(context, path)
+
+
+def _open_strictly(context: Context, path: str) -> int:
     strictly = RESOLVE_IN_ROOT | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS
-    return openat2(context.root_fd, path, flags, 0, strictly)
+    return openat2(context.root_fd, path, O_PATH | os.O_DIRECTORY, 0, strictly)
 
 
 def _is_kernel_place(path: str) -> bool:
