@@ -42,6 +42,7 @@ def without(box: Box, call: str, *words: Words) -> subprocess.CompletedProcess[s
         ("seccomp", "no seccomp filters: system calls of containers can't be limited"),
         ("clone3", "this kernel has no clone3(2)"),
         ("close_range", "this kernel has no close_range(2)"),
+        ("pidfd_open", "no pidfd (Linux 5.3): containers can't be waited for"),
     ],
 )
 def test_a_system_call_that_is_missing_is_named(box: Box, call: str, said: str) -> None:

@@ -86,7 +86,14 @@ class Monitor:
     """Looks after one container whose first process runs."""
 
     def __init__(
-        self, watch: Watch, running: State, ends: HostEnds, *, client_fd: int, lock_fd: int
+        self,
+        watch: Watch,
+        running: State,
+        ends: HostEnds,
+        *,
+        pidfd: int,
+        client_fd: int,
+        lock_fd: int,
     ) -> None:
         self._watch = watch
         self._state = running
@@ -94,7 +101,7 @@ class Monitor:
         self._client = Client(client_fd)
         self._lock_fd = lock_fd
         self._log = LogWriter(watch.directory)
-        self._pidfd = os.pidfd_open(running.pid)
+        self._pidfd = pidfd
         self._input = bytearray()
         self._input_ended = False
         kinds = {
@@ -267,7 +274,7 @@ def look_after(begun: Begun, client_fd: int, lock_fd: int) -> None:
         client_fd = _wait_for_anything(begun, client_fd)
     watch, running = _told(begun.told_fd)
     ends = stdio.taken(begun.fds, terminal=begun.terminal)
-    monitor = Monitor(watch, running, ends, client_fd=client_fd, lock_fd=lock_fd)
+    monitor = Monitor(watch, running, ends, pidfd=begun.pidfd, client_fd=client_fd, lock_fd=lock_fd)
     monitor.run(settle=begun.settle)
 
 
@@ -280,9 +287,8 @@ def _told(fd: int) -> tuple[Watch, State]:
 
 def _wait_for_anything(begun: Begun, client_fd: int) -> int:
     """Wait until there is something to do; return `client_fd`, or -1 if all it did was leave."""
-    pidfd = os.pidfd_open(begun.pid)
     poller = select.poll()
-    for fd in (pidfd, client_fd, *begun.fds):
+    for fd in (begun.pidfd, client_fd, *begun.fds):
         poller.register(fd, select.POLLIN)
     events = dict(poller.poll())
     if begun.is_apart and events.keys() == {client_fd} and events[client_fd] & select.POLLHUP:
@@ -290,7 +296,6 @@ def _wait_for_anything(begun: Begun, client_fd: int) -> int:
         os.close(client_fd)
         client_fd = -1
         poller.poll()
-    os.close(pidfd)
     return client_fd
 
 
@@ -323,7 +328,9 @@ def main() -> None:
             clean_up(watch)
             return
         ends = stdio.adopted(watch.run_directory, terminal=watch.terminal)
-    Monitor(watch, running, ends, client_fd=client, lock_fd=lock).run(settle=False)
+    pidfd = os.pidfd_open(running.pid)
+    monitor = Monitor(watch, running, ends, pidfd=pidfd, client_fd=client, lock_fd=lock)
+    monitor.run(settle=False)
 
 
 def _leave() -> None:

@@ -41,24 +41,25 @@ _BEGUN = b"begun"
 class Begun:
     """What a monitor must know of a container that its starter started.
 
-    told_fd: a file in memory with the rest, which is read at the first need. fds: the host's ends
-    of its streams, as `stdio.taken` takes them. settle: Order.settle. is_apart: whether it takes
-    nothing from who is attached, input or size, and outlives them.
+    pidfd: its first process. told_fd: a file in memory with the rest, which is read at the first
+    need. fds: the host's ends of its streams, as `stdio.taken` takes them. The descriptors are the
+    monitor's. settle: Order.settle. is_apart: whether it takes nothing from who is attached, input
+    or size, and outlives them.
     """
 
-    __slots__ = ("fds", "is_apart", "pid", "settle", "terminal", "told_fd")
+    __slots__ = ("fds", "is_apart", "pidfd", "settle", "terminal", "told_fd")
 
     def __init__(
         self,
         *,
-        pid: int,
+        pidfd: int,
         told_fd: int,
         fds: tuple[int, ...],
         terminal: bool,
         is_apart: bool,
         settle: bool,
     ) -> None:
-        self.pid = pid
+        self.pidfd = pidfd
         self.told_fd = told_fd
         self.fds = fds
         self.terminal = terminal
@@ -98,11 +99,12 @@ def fork(
 
 
 def _begun(message: bytes, fds: tuple[int, ...]) -> Begun:
-    _, pid, settle, terminal, is_apart = message.split(b"\0")
+    _, settle, terminal, is_apart = message.split(b"\0")
+    pidfd, told_fd, *ends = fds
     return Begun(
-        pid=int(pid),
-        told_fd=fds[0],
-        fds=fds[1:],
+        pidfd=pidfd,
+        told_fd=told_fd,
+        fds=tuple(ends),
         terminal=terminal == b"1",
         is_apart=is_apart == b"1",
         settle=settle == b"1",
@@ -154,6 +156,7 @@ def _start(order: Order, client_fd: int, theirs: int, facts: Host) -> None:
         )
         watch.cgroups = plan.cgroups
         fds, pid = _start_planned(plan, watch)
+        pidfd = process.pidfd_open(pid)
         running = state.running(pid)
         state.write(watch.directory, running)
     except BaseException:
@@ -166,9 +169,8 @@ def _start(order: Order, client_fd: int, theirs: int, facts: Host) -> None:
     except BrokenPipeError:
         pass  # whoever asked has gone; the monitor hears of it as well
     is_apart = not (watch.interactive or watch.terminal or watch.tied)
-    numbers = (pid, order.settle, watch.terminal, is_apart)
-    words = (b"%d" % number for number in numbers)
-    channel.send(theirs, b"\0".join([_BEGUN, *words]), (_told(watch, running), *fds))
+    words = (b"%d" % number for number in (order.settle, watch.terminal, is_apart))
+    channel.send(theirs, b"\0".join([_BEGUN, *words]), (pidfd, _told(watch, running), *fds))
 
 
 def _told(watch: Watch, running: State) -> int:
