@@ -32,15 +32,21 @@ _COMMON = {
 NUMBERS = {
     "x86_64": {
         "pivot_root": 155,
+        "set_mempolicy": 238,
         "keyctl": 250,
+        "ioprio_set": 251,
+        "sched_setattr": 314,
         "seccomp": 317,
         "bpf": 321,
         "execveat": 322,
         **_COMMON,
     },
     "aarch64": {
+        "ioprio_set": 30,
         "pivot_root": 41,
         "keyctl": 219,
+        "set_mempolicy": 237,
+        "sched_setattr": 274,
         "seccomp": 277,
         "bpf": 280,
         "execveat": 281,

@@ -95,8 +95,7 @@ def _send_trees(plan: Plan, user_map: UserMap, pid: int, ours: int) -> None:
     """Open everything of the host that the container is to see, and hand it over."""
     userns_fd = os.open(f"/proc/{pid}/ns/user", os.O_RDONLY | os.O_CLOEXEC)
     try:
-        own_upper(_root_step(plan), user_map)
-        _hand_over(ours, ROOT, open_root(_root_step(plan), userns_fd))
+        _hand_over(ours, ROOT, _open_root(_root_step(plan), user_map, userns_fd))
         for step in plan.container:
             if isinstance(step, mounts.BindMount):
                 try:
@@ -116,11 +115,28 @@ def _hand_over(ours: int, name: str, tree: int) -> None:
         os.close(tree)
 
 
-def _root_step(plan: Plan) -> mounts.MountOverlay:
+def _root_step(plan: Plan) -> mounts.MountOverlay | mounts.BindRoot:
     for step in plan.container:
-        if isinstance(step, mounts.MountOverlay):
+        if isinstance(step, mounts.MountOverlay | mounts.BindRoot):
             return step
-    raise failure.StartFailed("host", 0, "", "", "a user namespace needs layers for its root")
+    raise failure.StartFailed("host", 0, "", "", "a user namespace needs a root of its own")
+
+
+def _open_root(
+    step: mounts.MountOverlay | mounts.BindRoot, user_map: UserMap, userns_fd: int
+) -> int:
+    if isinstance(step, mounts.MountOverlay):
+        own_upper(step, user_map)
+        return open_root(step, userns_fd)
+    # A directory that is complete has the owners that its maker gave it.
+    tree = mount.open_tree(AT_FDCWD, step.target, _CLONE | mount.AT_RECURSIVE)
+    try:
+        everything = mount.AT_EMPTY_PATH | mount.AT_RECURSIVE
+        mount.mount_setattr(tree, "", everything, propagation=mount.MS_SLAVE)
+    except OSError:
+        os.close(tree)
+        raise
+    return tree
 
 
 def open_root(step: mounts.MountOverlay, userns_fd: int) -> int:

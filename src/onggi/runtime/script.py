@@ -219,7 +219,10 @@ def _first(plan: Plan) -> str:
     joined = "set -eu\n" + "".join(_shell(plan, step) for step in plan.join)
     if plan.user_map is not None:
         joined = text.FIRST_USERS
-    enter = [" ".join(step.shell()) for step in _only(plan.container, namespaces.JoinNamespace)]
+    enter = [
+        " ".join(step.shell())
+        for step in _only([*plan.born_into, *plan.container], namespaces.JoinNamespace)
+    ]
     leave = [" ".join(step.shell()) for step in _only(plan.container, namespaces.Unshare)]
     words = " ".join((*enter, *leave))
     return f'{joined}exec {words} --propagation unchanged \\\n    sh "$tmp/inside"\n'

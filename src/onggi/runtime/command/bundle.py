@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 import stat
 
-from onggi.errors import InvalidInput
+from onggi.errors import InvalidInput, Unsupported
 from onggi.linux import capability
 from onggi.oci import jsontext
 from onggi.resources.devices import DEFAULT_RULES
@@ -56,6 +56,7 @@ def read(directory: str, file: str, warn: Callable[[str], None]) -> dict[str, An
     _fill_mounts(config, directory)
     linux = config.setdefault("linux", {})
     _require_namespaces(config, linux)
+    _require_possible(linux)
     resources = linux.setdefault("resources", {})
     deny, *allowed = DEFAULT_RULES
     # Nothing but what is asked for, and then what every container has.
@@ -102,6 +103,35 @@ def require_process(process: dict[str, Any]) -> None:
     for entry in process.get("env", []):
         if not entry.partition("=")[0]:
             raise InvalidInput(f"environment variable {entry!r} has no name")
+    _require_labels(process)
+
+
+def _require_labels(process: dict[str, Any]) -> None:
+    """Refuse labels of security modules that this host does not have, or that we can't set."""
+    if process.get("apparmorProfile") and not _has_apparmor():
+        raise Unsupported("apparmor is not enabled on this host")
+    if process.get("selinuxLabel"):
+        raise Unsupported("selinux label is specified, but SELinux is not supported")
+
+
+def _has_apparmor() -> bool:
+    try:
+        with open("/sys/module/apparmor/parameters/enabled", "rb") as file:
+            return file.read(1) == b"Y"
+    except FileNotFoundError:
+        return False
+
+
+def _require_possible(linux: dict[str, Any]) -> None:
+    """Refuse what neither this runtime nor any step of it can do: silence would be a lie."""
+    if linux.get("mountLabel"):
+        raise Unsupported("selinux label is specified, but SELinux is not supported")
+    if linux.get("intelRdt"):
+        raise Unsupported("intelRdt is specified, but Intel RDT is not supported")
+    if linux.get("netDevices"):
+        raise Unsupported("netDevices: network devices are not moved; a createRuntime hook can")
+    if linux.get("seccomp", {}).get("listenerPath"):
+        raise Unsupported("seccomp.listenerPath: nobody is told of calls; use another action")
 
 
 def keep_capabilities(process: dict[str, Any], warn: Callable[[str], None]) -> None:

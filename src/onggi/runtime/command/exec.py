@@ -10,7 +10,7 @@ from onggi.runtime import enter
 from onggi.runtime.command import bundle, foreground, launching, record, schema, staging
 from onggi.runtime.command.words import Command, Option, UsageError
 from onggi.runtime.enter import Entry
-from onggi.runtime.steps import devices
+from onggi.runtime.steps import cgroups, devices
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -79,7 +79,10 @@ def _execute(words: Words, runtime: Runtime) -> int:
         filter_flags=flags,
     )
     plan = enter.plan_entry(entry, program)
-    _adapt(plan, config, staging.Stage(passed_fds=passed, keyring=known.keyring), process)
+    stage = staging.Stage(
+        passed_fds=passed, keyring=known.keyring, apparmor=process.get("apparmorProfile", "")
+    )
+    _adapt(plan, config, stage, process)
     started = enter.enter_planned(plan, entry, (0, 1, 2))
     launching.hand_over(started, words, console=detach)
     return 0 if detach else foreground.wait(started)
@@ -192,5 +195,15 @@ def _adapt(
     own_dev = any(entry["destination"] == "/dev" for entry in config.get("mounts", []))
     if not own_dev:
         plan.child = [step for step in plan.child if not isinstance(step, devices.OwnNull)]
+    affinity = process.get("execCPUAffinity", {})
+    if affinity:
+        from onggi.runtime.plan import scheduling
+
+        # Its cgroup may allow it other processors than the caller has, and sets them as it joins.
+        first = scheduling.plan_affinity(affinity.get("initial", ""))
+        final = scheduling.plan_affinity(affinity.get("final", ""))
+        joins = sum(isinstance(step, cgroups.JoinCgroup) for step in plan.child)
+        plan.child[joins:joins] = final
+        plan.child[:0] = first
     terminal = bool(process.get("terminal"))
     plan.program = staging.program_steps(plan.program, stage, terminal=terminal)

@@ -62,7 +62,11 @@ def launch(words: Words, runtime: Runtime, *, wait: bool, console: bool) -> tupl
     pass_listening(config["process"], listening)
     if config["process"].get("terminal") and not console:
         config["process"].setdefault("consoleSize", console_size())
-    stage = staging.Stage(passed_fds=passed, keyring=not words.has("no-new-keyring"))
+    stage = staging.Stage(
+        passed_fds=passed,
+        keyring=not words.has("no-new-keyring"),
+        apparmor=config["process"].get("apparmorProfile", ""),
+    )
     made = record.new(identifier, config, directory)
     made.keyring = stage.keyring
     stage.hooks = config.get("hooks", {})

@@ -23,12 +23,16 @@ class Stage:
 
     listener_fd: the socket to wait at, or NOBODY to start at once. passed_fds: how many descriptors
     above standard error the program gets. keyring: whether it gets a new session keyring.
-    hooks: the configuration's. state: the container's, for them, without its status.
+    apparmor: the profile that confines it, if any. hooks: the configuration's. state: the
+    container's, for them, without its status.
     """
 
-    __slots__ = ("hooks", "keyring", "listener_fd", "passed_fds", "state")
+    __slots__ = ("apparmor", "hooks", "keyring", "listener_fd", "passed_fds", "state")
 
-    def __init__(self, *, listener_fd: int = NOBODY, passed_fds: int, keyring: bool) -> None:
+    def __init__(
+        self, *, passed_fds: int, keyring: bool, apparmor: str, listener_fd: int = NOBODY
+    ) -> None:
+        self.apparmor = apparmor
         self.hooks: dict[str, Any] = {}
         self.state: dict[str, Any] = {}
         self.listener_fd = listener_fd
@@ -72,16 +76,20 @@ def program_steps(steps: list[Step], stage: Stage, *, terminal: bool) -> list[St
     assert isinstance(last, process.Execute)
     execute = process.Execute(last.argv, last.env, init=last.init, passed_fds=stage.passed_fds)
     kept = [step for step in before if stage.keyring or not isinstance(step, process.NewKeyring)]
+    if not any(entry.startswith("HOME=") for entry in execute.env):
+        _insert(kept, process.SwitchUser, [process.FindHome(_uid(kept))])
+    if stage.apparmor:
+        _insert(kept, process.LimitBoundingSet, [process.SetAppArmorProfile(stage.apparmor)])
     if not terminal:
-        _insert(kept, process.SwitchUser, _own_streams(kept))
+        _insert(kept, process.SwitchUser, [waiting.OwnStreams(_uid(kept))])
     if stage.listener_fd != NOBODY:
         wait = waiting.AwaitStart(stage.listener_fd, stage.passed_fds)
         _insert(kept, process.LoadFilter, [waiting.FindProgram(execute), wait])
     return [*kept, execute]
 
 
-def _own_streams(steps: list[Step]) -> list[Step]:
-    return [waiting.OwnStreams(step.uid) for step in steps if isinstance(step, process.SwitchUser)]
+def _uid(steps: list[Step]) -> int:
+    return next((step.uid for step in steps if isinstance(step, process.SwitchUser)), 0)
 
 
 def _insert(steps: list[Step], before: type[Step], more: list[Step]) -> None:

@@ -37,6 +37,7 @@ class Plan:
     bounds: by the host, on the first process, which may lack the right.
     hooks: by the host, when the first process has come to `steps.hooks.MeetHost`.
     children: namespaces that the first process is born in.
+    born_into: by the host, before it forks: what those are like, and others that it is born in.
     container: by the first process, in its namespaces.
     program: its last steps, after which it is the user's program.
     cgroups: the container's own cgroup directories, for whoever measures or removes them.
@@ -44,6 +45,7 @@ class Plan:
     """
 
     __slots__ = (
+        "born_into",
         "bounds",
         "cgroups",
         "children",
@@ -70,11 +72,13 @@ class Plan:
         container: list[Step],
         program: list[Step],
         cgroups: tuple[str, ...],
+        born_into: list[Step],
         owner: tuple[int, int],
         terminal: bool,
         user_map: UserMap | None,
         warnings: tuple[str, ...] = (),
     ) -> None:
+        self.born_into = born_into
         self.identifier = identifier
         self.hooks: list[Step] = []
         self.host = host
@@ -93,7 +97,7 @@ class Plan:
         """Return every step, in an order in which they could be taken one after the other."""
         forked: list[Step] = [namespaces.Unshare(self.children)] if self.children else []
         before = [*self.host, *self.join, *self.bounds]
-        return [*before, *forked, *self.container, *self.program]
+        return [*before, *forked, *self.born_into, *self.container, *self.program]
 
 
 def plan_container(
@@ -132,20 +136,32 @@ def plan_container(
                 config,
                 rootfs,
                 host,
-                fresh,
                 () if "cgroup" in (*fresh, *joined) else controlled.paths,
+                mapped="user" in (*fresh, *joined),
             ),
             mount_steps.PivotRoot(),
         ],
-        program=process.plan_identity(
-            spec, program=program, program_flags=program_flags, keyring=identifier, init=init
-        ),
+        program=[
+            *_plan_machine(linux),
+            *process.plan_identity(
+                spec, program=program, program_flags=program_flags, keyring=identifier, init=init
+            ),
+        ],
         cgroups=controlled.paths,
+        born_into=_plan_birth(fresh, joined, linux),
         owner=_owner(spec, mapped_users),
         terminal=bool(spec.get("terminal")),
         user_map=mapped_users,
         warnings=controlled.warnings,
     )
+
+
+def _plan_machine(linux: dict[str, Any]) -> list[Step]:
+    if "personality" not in linux and "memoryPolicy" not in linux:
+        return []
+    from onggi.runtime.plan import scheduling
+
+    return scheduling.plan_machine(linux)
 
 
 def _owner(spec: dict[str, Any], mapped_users: UserMap | None) -> tuple[int, int]:
@@ -176,13 +192,38 @@ def _namespaces(entries: list[dict[str, str]]) -> tuple[tuple[str, ...], dict[st
 def _plan_namespaces(
     fresh: tuple[str, ...], joined: dict[str, str], linux: dict[str, Any]
 ) -> list[Step]:
+    # Whoever is root on the host may join them all, but in a user namespace only what that owns.
+    order = (*(kind for kind in KINDS if kind not in ("user", "pid")), "user")
     steps: list[Step] = [
-        namespaces.JoinNamespace(kind, joined[kind]) for kind in KINDS if kind in joined
+        namespaces.JoinNamespace(kind, joined[kind]) for kind in order if kind in joined
     ]
+    if "user" in joined:
+        steps.append(process_steps.SwitchUser(0, 0, ()))
     now = tuple(kind for kind in fresh if kind not in (*namespaces.FOR_CHILDREN, "user"))
     steps.append(namespaces.Unshare(now))
     inherited = linux.get("rootfsPropagation", "")
     steps.append(namespaces.SetPropagation("rshared" if "shared" in inherited else "rslave"))
+    return steps
+
+
+def _plan_birth(
+    fresh: tuple[str, ...], joined: dict[str, str], linux: dict[str, Any]
+) -> list[Step]:
+    """Return what the host does just before it forks.
+
+    A PID namespace is joined by birth alone. A time namespace has its offsets before its first
+    process. Source: pid_namespaces(7), "setns(2) and unshare(2) semantics"; time_namespaces(7).
+    """
+    steps: list[Step] = []
+    if "pid" in joined:
+        steps.append(namespaces.JoinNamespace("pid", joined["pid"]))
+    offsets = linux.get("timeOffsets", {})
+    for clock in offsets:
+        if clock not in ("monotonic", "boottime"):
+            raise InvalidInput(f"unknown clock {clock!r}", hint="monotonic or boottime")
+    if offsets and "time" in fresh:
+        listed = ((name, o.get("secs", 0), o.get("nanosecs", 0)) for name, o in offsets.items())
+        steps.append(namespaces.SetTimeOffsets(tuple(listed)))
     return steps
 
 
@@ -203,15 +244,16 @@ def _plan_tree(
     config: dict[str, Any],
     rootfs: Iterable[Mount],
     host: Host,
-    fresh: tuple[str, ...],
     own: tuple[str, ...],
+    *,
+    mapped: bool,
 ) -> list[Step]:
     linux = config.get("linux", {})
     root = config["root"]
     steps = [
         *mounts.plan_root(root["path"], rootfs),
         *mounts.plan_mounts(config, host.hierarchies, own),
-        *mounts.plan_devices(config, mapped="user" in fresh),
+        *mounts.plan_devices(config, mapped=mapped),
         *mounts.plan_hidden(config),
     ]
     if any(entry["destination"] == "/dev" for entry in config.get("mounts", [])):

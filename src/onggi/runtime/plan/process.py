@@ -24,6 +24,10 @@ def plan_bounds(spec: dict[str, Any]) -> list[Step]:
     else:
         steps.append(process.EndOomExemption())
     steps += [_plan_limit(limit) for limit in spec.get("rlimits", [])]
+    if "scheduler" in spec or "ioPriority" in spec:
+        from onggi.runtime.plan import scheduling
+
+        steps += scheduling.plan_priorities(spec)
     return steps
 
 

@@ -17,15 +17,16 @@ class Context:
     """What steps share while a plan is applied; it starts empty and belongs to one process.
 
     `pid` is the process that host steps act on, `pidfd` one whose namespaces are entered. `born_in`
-    is the cgroup that the process was made in, if it was made in one (clone3(2)). `root_fd`
-    is the container's root directory, from the moment it is mounted. `trees` holds detached mounts
-    that the host opened beforehand, by target, for a process that may no longer open them
-    itself. `stub_fd` is the sealed program through which the program is entered. `terminal_fd` and
-    `report_fd` belong to the container's process.
+    is the cgroup that the process was made in, if it was made in one (clone3(2)). `root_fd` is the
+    container's root directory, from the moment it is mounted. `trees` holds detached mounts that
+    the host opened beforehand, by target, for a process that may no longer open them itself. `home`
+    is the user's home directory, if it was looked up. `stub_fd` is the sealed program through which
+    the program is entered. `terminal_fd` and `report_fd` belong to the container's process.
     """
 
     __slots__ = (
         "born_in",
+        "home",
         "pid",
         "pidfd",
         "report_fd",
@@ -38,6 +39,7 @@ class Context:
     def __init__(self) -> None:
         self.pid = 0
         self.born_in = ""
+        self.home = ""
         self.pidfd = -1
         self.root_fd = -1
         self.trees: dict[str, int] = {}

@@ -43,7 +43,7 @@ class MountOverlay(Step):
 
     def apply(self, context: Context) -> None:
         if "" in context.trees:  # the host's side mounted it: see runtime/mapped.py
-            self._attach_here(context)
+            _attach_here(context)
             return
         data = ",".join(self._own())
         if len(os.fsencode(data)) <= _PAGE:
@@ -51,11 +51,6 @@ class MountOverlay(Step):
         else:
             self._mount_by_parts()
         context.root_fd = os.open(self.target, O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-
-    def _attach_here(self, context: Context) -> None:
-        context.root_fd = context.trees[""]
-        flags = mount.MOVE_MOUNT_F_EMPTY_PATH
-        mount.move_mount(context.root_fd, "", AT_FDCWD, ".", flags)
 
     def _own(self) -> list[str]:
         return [word for word in self.options if word != "ro"]
@@ -117,6 +112,9 @@ class BindRoot(Step):
         self.target = target
 
     def apply(self, context: Context) -> None:
+        if "" in context.trees:  # the host's side opened it: see runtime/mapped.py
+            _attach_here(context)
+            return
         mount.mount(self.target, self.target, "", mount.MS_BIND | mount.MS_REC, "")
         context.root_fd = os.open(self.target, O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
 
@@ -436,6 +434,12 @@ class PivotRoot(Step):
             "$run $here/umount -c -i -n -l /proc/self/fd/7",
             "exec 7<&-",
         ]
+
+
+def _attach_here(context: Context) -> None:
+    """Attach the root that the host's side handed over to the working directory."""
+    context.root_fd = context.trees[""]
+    mount.move_mount(context.root_fd, "", AT_FDCWD, ".", mount.MOVE_MOUNT_F_EMPTY_PATH)
 
 
 def split_layers(value: str) -> list[str]:

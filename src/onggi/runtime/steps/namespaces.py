@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 
-from onggi.linux import interface, mount, namespace, process
+from onggi.linux import interface, mount, namespace, process, procfs
 from onggi.runtime.steps.base import Context, Step, quote
 from onggi.runtime.steps.options import PROPAGATION
 
@@ -71,6 +71,33 @@ class JoinNamespace(Step):
 
     def argument(self) -> str:
         return self.path
+
+
+class SetTimeOffsets(Step):
+    """Set by how much the clocks of a new time namespace differ from the host's.
+
+    They can be set until a process is in it: by its maker, before it forks.
+    """
+
+    __slots__ = ("offsets",)
+
+    def __init__(self, offsets: tuple[tuple[str, int, int], ...]) -> None:
+        self.offsets = offsets  # (clock, seconds, nanoseconds)
+
+    def apply(self, context: Context) -> None:
+        text = "".join(f"{clock} {secs} {nanosecs}\n" for clock, secs, nanosecs in self.offsets)
+        proc_fd = procfs.open_proc()
+        try:
+            procfs.write(proc_fd, "self/timens_offsets", text)
+        finally:
+            os.close(proc_fd)
+
+    def describe(self) -> str:
+        listed = ", ".join(f"{clock} by {secs} s" for clock, secs, _ in self.offsets)
+        return f"set the clocks of the time namespace: {listed}"
+
+    def shell(self) -> list[str]:
+        return []  # options of unshare(1), which makes the namespace
 
 
 class HoldProcess(Step):

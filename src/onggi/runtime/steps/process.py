@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 
 from onggi.linux import capability, process, procfs, seccomp, terminal
 from onggi.runtime.steps.base import Context, Step, quote
 from onggi.runtime.stub import stub
+
+_MOST_PASSWD_BYTES = 1 << 20
 
 
 class WriteSysctl(Step):
@@ -306,6 +309,73 @@ class SetCapabilities(PrivilegeStep):
         ]
 
 
+class FindHome(Step):
+    """Look the user's home directory up in the container's own /etc/passwd, for $HOME.
+
+    Source: runc libcontainer/init_linux.go, setupUser.
+    """
+
+    __slots__ = ("uid",)
+
+    def __init__(self, uid: int) -> None:
+        self.uid = uid
+
+    def apply(self, context: Context) -> None:
+        context.home = self._look_up()
+
+    def _look_up(self) -> str:
+        try:
+            fd = os.open("/etc/passwd", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        except OSError:
+            return "/"
+        try:
+            if not stat.S_ISREG(os.fstat(fd).st_mode):
+                return "/"
+            text = os.read(fd, _MOST_PASSWD_BYTES).decode("utf-8", "surrogateescape")
+        finally:
+            os.close(fd)
+        for line in text.splitlines():
+            fields = line.split(":")
+            if len(fields) == 7 and fields[2] == str(self.uid) and "\0" not in fields[5]:
+                return fields[5] or "/"
+        return "/"
+
+    def describe(self) -> str:
+        return f"look the home directory of user {self.uid} up"
+
+    def shell(self) -> list[str]:
+        return []  # whoever writes a script's environment knows it
+
+
+class SetAppArmorProfile(Step):
+    """Have the next program that is executed, and what it executes, confined by a profile.
+
+    Source: aa_change_onexec(2); runc libcontainer/apparmor/apparmor_linux.go.
+    """
+
+    __slots__ = ("profile",)
+
+    def __init__(self, profile: str) -> None:
+        self.profile = profile
+
+    def apply(self, context: Context) -> None:
+        proc_fd = procfs.open_proc()
+        try:
+            text = f"exec {self.profile}"
+            try:
+                procfs.write(proc_fd, "self/attr/apparmor/exec", text)
+            except FileNotFoundError:
+                procfs.write(proc_fd, "self/attr/exec", text)  # before Linux 5.8
+        finally:
+            os.close(proc_fd)
+
+    def describe(self) -> str:
+        return f"be confined by the AppArmor profile {self.profile}"
+
+    def shell(self) -> list[str]:
+        return [f"printf 'exec %s' {quote(self.profile)} > /proc/self/attr/exec"]
+
+
 class ChangeDirectory(Step):
     """Enter the working directory and prove that it lies inside the root.
 
@@ -379,11 +449,12 @@ class Execute(Step):
 
     def apply(self, context: Context) -> None:
         program = self.find()
+        home = [f"HOME={context.home}"] if context.home else []
         close_all_but(context.report_fd, 3 + self.passed_fds)
         stub.exec_stub(
             program,
             [os.fsencode(word) for word in self.argv],
-            [os.fsencode(entry) for entry in self.env],
+            [os.fsencode(entry) for entry in (*self.env, *home)],
             report_fd=context.report_fd,
             init=self.init,
             stub_fd=context.stub_fd,

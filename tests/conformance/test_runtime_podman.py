@@ -1,0 +1,199 @@
+"""podman with our runtime in runc's place: what its users do most.
+
+Its locks are files in its own directory and its network is none, so that nothing of it is shared
+with another podman of the machine.
+"""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from support.oci_runtimes import OURS, lay_out_rootfs, wait_for_file
+from support.requirements import requires
+
+pytestmark = requires("root", "busybox", "podman", "overlayfs")
+
+# It raises these by itself, for which a container host may lack the right.
+ORDINARY = (
+    *("--network", "none", "--ulimit", "nofile=1024:1024", "--ulimit", "nproc=1024:1024"),
+    *("--cgroup-parent", "/onggi-test-podman"),
+)
+
+
+class Podman:
+    """podman on a store of its own, with our runtime."""
+
+    def __init__(self, place: Path) -> None:
+        self._place = place
+        # `lock_type` is the one thing here that no option of the command sets.
+        conf = place / "containers.conf"
+        conf.write_text('[engine]\nlock_type = "file"\nevents_logger = "file"\n')
+        self._env = {**os.environ, "CONTAINERS_CONF": str(conf)}
+        self._line = [
+            *("podman", "--root", str(place / "root"), "--runroot", str(place / "run")),
+            *("--tmpdir", str(place / "tmp"), "--cgroup-manager", "cgroupfs"),
+            *("--runtime", str(OURS)),
+        ]
+
+    def attempt(self, *words: str | Path) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [*self._line, *map(str, words)],
+            env=self._env,
+            text=True,
+            capture_output=True,
+            stdin=subprocess.DEVNULL,
+            timeout=60,
+            check=False,
+        )
+
+    def __call__(self, *words: str | Path) -> str:
+        done = self.attempt(*words)
+        assert done.returncode == 0, f"podman {' '.join(map(str, words))}: {done.stderr}"
+        return done.stdout
+
+    def run(self, *words: str | Path) -> str:
+        return self("run", "--rm", *ORDINARY, *words)
+
+    def clean(self) -> None:
+        self("rm", "--all", "--force", "--time", "0")
+        self("rmi", "--all", "--force")
+        for parent in ("onggi-test-podman", "libpod_parent"):
+            for path in Path("/sys/fs/cgroup").glob(f"*/{parent}"):
+                for directory, _, _ in os.walk(path, topdown=False):
+                    if parent == "onggi-test-podman" or directory.endswith(("conmon", parent)):
+                        remove_if_empty(directory)
+
+
+def remove_if_empty(directory: str) -> None:
+    try:
+        os.rmdir(directory)
+    except OSError:
+        pass  # of another podman of this machine
+
+
+@pytest.fixture(scope="module")
+def _store() -> Iterator[Podman]:
+    with tempfile.TemporaryDirectory(prefix="podman-", dir="/dev/shm") as name:
+        place = Path(name)
+        podman = Podman(place)
+        lay_out_rootfs(place / "rootfs")
+        subprocess.run(
+            ["tar", "-C", place / "rootfs", "-cf", place / "rootfs.tar", "."], check=True
+        )
+        podman("import", place / "rootfs.tar", "box")
+        yield podman
+        podman.clean()
+        subprocess.run(["umount", "-q", place / "root" / "overlay"], check=False)
+        shutil.rmtree(place / "root", ignore_errors=True)
+
+
+@pytest.fixture
+def podman(_store: Podman) -> Iterator[Podman]:
+    yield _store
+    _store("rm", "--all", "--force", "--time", "0")
+
+
+def test_run(podman: Podman) -> None:
+    assert podman.run("box", "echo", "hello") == "hello\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [(["sh", "-c", "exit 9"], 9), (["nothing"], 127), (["/etc"], 126), (["/bin/nothing"], 127)],
+)
+def test_exit_codes(podman: Podman, words: list[str], code: int) -> None:
+    done = podman.attempt("run", "--rm", *ORDINARY, "box", *words)
+    assert done.returncode == code, done.stderr
+
+
+def test_a_life(podman: Podman) -> None:
+    name = f"c{uuid.uuid4().hex[:8]}"
+    podman("run", "--detach", "--name", name, *ORDINARY, "box", "sh", "-c", "echo said; sleep 100")
+    assert podman("exec", name, "sh", "-c", "echo inside; id -u").split() == ["inside", "0"]
+    assert podman.attempt("exec", name, "sh", "-c", "exit 5").returncode == 5
+    assert podman.attempt("exec", name, "nothing").returncode == 127
+    podman("pause", name)
+    assert (
+        "Paused" in podman("ps", "--format", "{{.Status}}", "--all")
+        or podman("inspect", "--format", "{{.State.Status}}", name).strip() == "paused"
+    )
+    podman("unpause", name)
+    assert "sleep" in podman("top", name)
+    podman("update", "--memory", "80m", name)
+    assert podman("logs", name) == "said\n"
+    podman("stop", "--time", "0", name)
+    assert podman("inspect", "--format", "{{.State.ExitCode}}", name).strip() == "137"
+    podman("start", name)
+    podman("kill", name)
+    podman("rm", "--force", "--time", "0", name)
+
+
+def test_a_terminal(podman: Podman) -> None:
+    assert podman.run("--tty", "box", "tty").strip() == "/dev/pts/0"
+
+
+def test_rights_and_users(podman: Podman) -> None:
+    said = podman.run("--user", "1000:1001", "--cap-drop", "ALL", "box", "cat", "/proc/self/status")
+    assert re.search(r"^Uid:\s1000\s1000", said, re.MULTILINE)
+    assert re.search(r"^CapBnd:\s0{16}$", said, re.MULTILINE)
+    assert re.search(r"^Seccomp:\s2$", said, re.MULTILINE)
+    said = podman.run("--privileged", "box", "cat", "/proc/self/status")
+    assert re.search(r"^Seccomp:\s0$", said, re.MULTILINE)
+
+
+def test_limits(podman: Podman) -> None:
+    words = ["--memory", "64m", "--cpus", "0.5", "--pids-limit", "77"]
+    script = "cat /sys/fs/cgroup/pids/pids.max /sys/fs/cgroup/memory/memory.limit_in_bytes"
+    assert podman.run(*words, "box", "sh", "-c", script).split() == ["77", str(64 << 20)]
+
+
+def test_mounts(podman: Podman, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("from outside")
+    words = ["--read-only", "--tmpfs", "/scratch", "--volume", f"{tmp_path}:/given:ro"]
+    script = "cat /given/file; touch /scratch/x && ! touch /y && ! touch /given/z"
+    assert podman.run(*words, "box", "sh", "-c", script) == "from outside"
+
+
+@pytest.mark.parametrize("kind", ["pid", "ipc", "uts", "cgroupns"])
+def test_namespaces_of_the_host(podman: Podman, kind: str) -> None:
+    link = f"/proc/self/ns/{'cgroup' if kind == 'cgroupns' else kind}"
+    said = podman.run(f"--{kind}", "host", "box", "busybox", "readlink", link)
+    assert said.strip() == os.readlink(link)
+
+
+@pytest.mark.parametrize(("option", "kind"), [("ipc", "ipc"), ("network", "net"), ("pid", "pid")])
+def test_a_namespace_of_another_container(podman: Podman, option: str, kind: str) -> None:
+    podman("run", "--detach", "--name", "first", *ORDINARY, "box", "sleep", "100")
+    outside = podman("inspect", "--format", "{{.State.Pid}}", "first").strip()
+    options = [
+        word for word in ORDINARY if option != "network" or word not in ("--network", "none")
+    ]
+    words = [*options, f"--{option}", "container:first"]
+    said = podman("run", "--rm", *words, "box", "busybox", "readlink", f"/proc/self/ns/{kind}")
+    assert said.strip() == os.readlink(f"/proc/{outside}/ns/{kind}")
+
+
+def test_hooks(podman: Podman, tmp_path: Path) -> None:
+    directory, file = tmp_path / "hooks", tmp_path / "told"
+    directory.mkdir()
+    (directory / "note.json").write_text(
+        json.dumps(
+            {
+                "version": "1.0.0",
+                "hook": {"path": "/bin/sh", "args": ["sh", "-c", f"cat > {file}"]},
+                "when": {"always": True},
+                "stages": ["createRuntime"],
+            }
+        )
+    )
+    podman("--hooks-dir", directory, "run", "--rm", *ORDINARY, "box", "true")
+    wait_for_file(file)
+    assert '"status":"creating"' in file.read_text()
