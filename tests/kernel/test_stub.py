@@ -68,7 +68,7 @@ def enter(
     argv: Sequence[str],
     env: Sequence[bytes] = (b"PATH=/usr/bin:/bin",),
     *,
-    init: bool = False,
+    mode: bytes = b"",
     filter_fd: int = -1,
     before: Callable[[], object] = int,
 ) -> Entered:
@@ -82,7 +82,7 @@ def enter(
             os.dup2(output_end, 2)
             before()
             words = [os.fsencode(word) for word in argv]
-            stub.exec_stub(path, words, env, report_fd=report_end, filter_fd=filter_fd, init=init)
+            stub.exec_stub(path, words, env, report_fd=report_end, filter_fd=filter_fd, mode=mode)
         finally:
             os._exit(99)
     os.close(output_end)
@@ -167,7 +167,7 @@ def overwrite(path: str) -> None:
 
 
 def test_running_init_cannot_be_overwritten_through_proc() -> None:
-    entered = enter("/bin/sleep", ["sleep", "100"], init=True)
+    entered = enter("/bin/sleep", ["sleep", "100"], mode=stub.INIT)
     assert entered.report() == b""
     exe = f"/proc/{entered.pid}/exe"
     assert os.readlink(exe).startswith("/memfd:onggi-enter")
@@ -243,18 +243,18 @@ def test_filter_that_is_not_one_is_refused_before_the_program_runs(
     ],
 )
 def test_init_ends_as_its_child_ended(code: str, status: int) -> None:
-    entered = python(code, init=True)
+    entered = python(code, mode=stub.INIT)
     assert (entered.report(), *entered.end()) == (b"", status, b"")
 
 
 def test_init_reports_a_missing_program() -> None:
-    entered = enter("/no/such", ["such"], init=True)
+    entered = enter("/no/such", ["such"], mode=stub.INIT)
     assert stub.failure(entered.report()).errno == errno.ENOENT
     assert entered.end() == (127, b"")
 
 
 def test_init_reads_well_in_ps() -> None:
-    entered = enter("/bin/sleep", ["sleep", "100"], init=True)
+    entered = enter("/bin/sleep", ["sleep", "100"], mode=stub.INIT)
     assert entered.report() == b""
     proc = Path(f"/proc/{entered.pid}")
     assert (proc / "cmdline").read_bytes() == b"onggi-init\0--\0sleep\x00100\0"
@@ -276,7 +276,7 @@ while signal.SIGTERM not in got:
 
 
 def test_init_passes_signals_on_and_keeps_none_blocked_for_its_child() -> None:
-    entered = python(SHOW_SIGNALS, init=True)
+    entered = python(SHOW_SIGNALS, mode=stub.INIT)
     assert entered.line() == b"mask []\n"
     for number in (signal.SIGHUP, signal.SIGUSR1, signal.SIGWINCH, signal.SIGTERM):
         os.kill(entered.pid, number)
@@ -304,14 +304,14 @@ sys.exit(5)
 
 
 def test_init_reaps_orphans_before_its_child_ends() -> None:
-    entered = python(MAKE_ORPHAN, init=True, before=process.set_child_subreaper)
+    entered = python(MAKE_ORPHAN, mode=stub.INIT, before=process.set_child_subreaper)
     assert (entered.report(), *entered.end()) == (b"", 5, b"")
 
 
 def test_init_works_where_its_parent_ignored_dead_children() -> None:
     entered = python(
         "raise SystemExit(3)",
-        init=True,
+        mode=stub.INIT,
         before=lambda: signal.signal(signal.SIGCHLD, signal.SIG_IGN),
     )
     assert entered.end() == (3, b"")
@@ -331,7 +331,7 @@ def test_child_of_init_holds_the_foreground_of_the_terminal() -> None:
         fcntl.ioctl(slave, termios.TIOCSCTTY, 0)
         os.dup2(slave, 0)
 
-    entered = python(SHOW_TERMINAL, init=True, before=on_terminal)
+    entered = python(SHOW_TERMINAL, mode=stub.INIT, before=on_terminal)
     assert entered.line() == b"True\n"
     assert entered.end()[0] == 0
     os.close(slave)
@@ -404,3 +404,72 @@ def test_wrong_use_is_explained(command: list[str], env: dict[str, str], argv: l
     ended = subprocess.run([*command, *argv], env=env, capture_output=True, timeout=20)
     assert ended.returncode == 126
     assert ended.stderr.startswith(b"usage: ONGGI_ENTER=")
+
+
+# Born elsewhere.
+
+
+def born(report: bytes) -> int:
+    """Read the PID of a sibling from what was reported."""
+    assert len(report) == stub.PID_BYTES
+    return int.from_bytes(report, "little")
+
+
+def test_what_is_born_is_a_sibling_that_leads_a_session() -> None:
+    code = "import os; print(os.getppid(), os.getsid(0) == os.getpid(), flush=True)"
+    usher = python(code, mode=stub.BORN)
+    pid = born(usher.report())
+    assert usher.line() == b"%d True\n" % os.getpid()
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+    assert usher.end() == (0, b"")
+
+
+def test_it_is_born_in_another_pid_namespace_where_only_the_program_ever_is() -> None:
+    def before() -> None:
+        namespace.unshare(namespace.CLONE_NEWPID)
+
+    usher = python("import os; print(os.getpid(), flush=True)", mode=stub.BORN, before=before)
+    pid = born(usher.report())
+    assert usher.line() == b"1\n"
+    os.waitpid(pid, 0)
+    assert usher.end() == (0, b"")
+
+
+def test_what_is_born_on_a_terminal_has_it() -> None:
+    master, slave = pty.openpty()
+
+    def before() -> None:
+        os.dup2(slave, 0)
+
+    code = "import os; print(os.ttyname(0), os.tcgetpgrp(0) == os.getpid(), flush=True)"
+    usher = python(code, mode=stub.BORN_ON_TERMINAL, before=before)
+    pid = born(usher.report())
+    assert usher.line() == f"{os.ttyname(slave)} True\n".encode()
+    os.waitpid(pid, 0)
+    assert usher.end()[0] == 0
+    os.close(master)
+    os.close(slave)
+
+
+def test_without_a_terminal_it_is_told_that_there_is_none() -> None:
+    def before() -> None:
+        os.dup2(os.open("/dev/null", os.O_RDWR), 0)
+
+    usher = python("", mode=stub.BORN_ON_TERMINAL, before=before)
+    refused_by_ioctl = bytes([errno.ENOTTY, 0, 6, 0])
+    assert getattr(stub.failure(refused_by_ioctl), "syscall", "") == "ioctl"
+    assert codes(usher, refused_by_ioctl) == (0, 126)
+
+
+def codes(usher: Entered, refusal: bytes) -> tuple[int, int]:
+    """Return how the usher and the program ended, once the one told of a PID, the other of this."""
+    report = usher.report()  # either may have been quicker
+    pid = born(report.removeprefix(refusal) if report.startswith(refusal) else report[:8])
+    assert refusal in (report[:4], report[-4:])
+    code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    return usher.end()[0], code
+
+
+def test_a_program_that_is_missing_is_reported_beside_the_pid(tmp_path: Path) -> None:
+    usher = enter(str(tmp_path / "missing"), ["missing"], mode=stub.BORN)
+    assert codes(usher, bytes([errno.ENOENT, 0, 0, 0])) == (0, 127)

@@ -36,16 +36,13 @@ RACER = r"""
 #include <time.h>
 #include <unistd.h>
 
-static int seen, refused;
+static int seen;
 
 static void look(int pid, const char *what) {
     char path[64], target[256];
     snprintf(path, sizeof path, "/proc/%d/%s", pid, what);
     ssize_t size = readlink(path, target, sizeof target - 1);
-    if (size < 0) {
-        if (errno == EACCES || errno == EPERM) refused++;
-        return;
-    }
+    if (size < 0) return;
     target[size] = 0;
     int fd = open(path, O_RDONLY | O_NONBLOCK);
     if (strstr(target, "python")) printf("GOT %s %s\n", path, target);
@@ -90,7 +87,7 @@ int main(void) {
             close(mem);
         }
     }
-    printf("seen %d refused %d\n", seen, refused);
+    printf("seen %d\n", seen);
     return 0;
 }
 """
@@ -103,9 +100,12 @@ int main(void) {
     "memory, descriptors or directory of what enters looked at through /proc",
 )
 @pytest.mark.time_limit(180)
-def test_what_enters_by_exec_shows_nothing_of_the_host(box: Box, tmp_path: Path) -> None:
+@pytest.mark.parametrize("rights", [(), ("--cap-add", "SYS_PTRACE")], ids=["plain", "may trace"])
+def test_what_enters_by_exec_shows_nothing_of_the_host(
+    rights: tuple[str, ...], box: Box, tmp_path: Path
+) -> None:
     program = compiled(RACER, tmp_path)
-    container = box.up("-v", f"{program}:/race:ro", command=("/race",))
+    container = box.up("-v", f"{program}:/race:ro", *rights, command=("/race",))
     for _ in range(25):
         box.inside(container, "true")
     box.inside(container, "touch /stop")
@@ -113,9 +113,7 @@ def test_what_enters_by_exec_shows_nothing_of_the_host(box: Box, tmp_path: Path)
     output = box("logs", container).stdout
     *found, counts = output.strip().splitlines()
     assert not found, output
-    _, seen, _, refused = counts.split()
-    assert int(seen) >= 10, "the race was never on"
-    assert int(refused) > 0, output
+    assert int(counts.split()[1]) >= 10, "the race was never on"
 
 
 WATCHER = r"""

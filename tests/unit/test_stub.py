@@ -45,7 +45,7 @@ def test_orders_come_before_an_environment_that_has_the_same_name() -> None:
 
 
 def test_orders_name_both_descriptors_and_the_mode() -> None:
-    orders = stub.environment(b"/a,b", [], report_fd=0, filter_fd=12, init=True)
+    orders = stub.environment(b"/a,b", [], report_fd=0, filter_fd=12, mode=stub.INIT)
     assert orders == [b"ONGGI_ENTER=0,12,i,/a,b"]
 
 

@@ -48,7 +48,9 @@ def test_shipped_bytes_are_the_sources_assembled(machine: str) -> None:
     prefix = toolchain(machine)
     if prefix is None:
         pytest.skip(f"no binutils for {machine}; the bytes are taken on trust here")
-    assert assemble(machine, prefix).hex() == programs.PROGRAMS[machine], f"run python {__file__}"
+    assert assemble(machine, prefix).hex() == programs.PROGRAMS[machine], (
+        f"run PYTHONPATH=src python {__file__}"
+    )
 
 
 HEADER = '''\

@@ -76,7 +76,7 @@ class Requests:
         after: tuple[int, ...],
     ) -> int:
         ours, theirs = channel.pair()
-        payload = _memory(jsontext.dumps(members).encode())
+        payload = process.memory_file("onggi-order", jsontext.dumps(members).encode())
         try:
             channel.send(self._request_fd, kind, (theirs, *before, payload, *after))
         except BaseException:
@@ -90,11 +90,3 @@ class Requests:
     def close(self) -> None:
         """Ask for nothing more."""
         os.close(self._request_fd)
-
-
-def _memory(data: bytes) -> int:
-    """Return a file in memory that holds `data`, at its beginning: orders may be of any size."""
-    fd = process.memfd_create("onggi-order")
-    os.write(fd, data)
-    os.lseek(fd, 0, os.SEEK_SET)
-    return fd

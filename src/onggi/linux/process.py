@@ -6,6 +6,7 @@ Across processes and files `onggi.linux.identity` tells them apart.
 
 from __future__ import annotations
 
+import os
 import struct
 
 from onggi.linux._abi import (
@@ -241,6 +242,21 @@ def memfd_create(name: str | bytes, flags: int = MFD_CLOEXEC) -> int:
     Source: memfd_create(2). Since: Linux 3.17.
     """
     return check(_memfd_create(text_bytes(name), flags), "memfd_create", name)
+
+
+def memory_file(name: str, content: bytes) -> int:
+    """Make a file in memory that holds `content`, to be read from its beginning.
+
+    Returns: a close-on-exec descriptor the caller owns.
+    """
+    fd = memfd_create(name)
+    try:
+        os.write(fd, content)
+        os.lseek(fd, 0, os.SEEK_SET)
+    except BaseException:
+        os.close(fd)
+        raise
+    return fd
 
 
 def seal(fd: SupportsIndex, seals: int) -> None:

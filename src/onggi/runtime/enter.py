@@ -6,36 +6,37 @@
     forks ────────────────▶ enters cgroups and namespaces,
                             gives up what the container's
                             first process gave up
-                            forks a sibling ──────────────────▶ born in the PID namespace
-    ◀────── "forked" + PID  lets it go, and ends ─────────────▶ session, filter, program
-    hears (start.py) ◀──────────────────────────────────────── "ready", and so on
+    ◀──────────── "ready"   becomes the sealed program
+    ◀────────── its PID     forks a sibling ──────────────────▶ born in the PID namespace
+                            ends                                session, filter, program
+    ◀───────────────────────────────────── report, 4 bytes      it could not be executed
+    ◀───────────────────────────────────── end of file          it runs
 
-The usher holds the rights of the host's root for a while, and has no PID inside: nobody there can
-name it, so nobody can trace it, whatever rights they were given. What is born inside has no more
-rights than they.
+The usher holds the rights of the host's root for a while and is the host's interpreter, and has no
+PID inside: nobody there can name it, so nobody can trace it or open what it is, whatever rights
+they were given (CVE-2019-5736). What is born inside is the sealed program (stub.py), with no more
+rights than the container has.
 """
 
 from __future__ import annotations
 
 import os
 
-from onggi.linux import channel, clone, process
+from onggi.linux import channel, process
 from onggi.runtime import failure, start
 from onggi.runtime.plan import process as plans
 from onggi.runtime.start import Started
 from onggi.runtime.steps import cgroups, devices, namespaces
 from onggi.runtime.steps.base import Context
-from onggi.runtime.steps.process import Execute, LoadFilter, NewSession
+from onggi.runtime.steps.process import LoadFilter, NewSession
 from onggi.runtime.stub import stub
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from typing import Any, NoReturn
 
     from onggi.runtime.steps.base import Step
-
-_FORKED = b"forked "
-_OWN = (NewSession, LoadFilter, Execute)
 
 
 class Entry:
@@ -83,10 +84,7 @@ class Entry:
 
 
 class EntryPlan:
-    """The steps of an entry, by who takes them: the caller, the usher, the program.
-
-    `program` is divided at the last moment (see `divided`): the usher takes of it what it can.
-    """
+    """The steps of an entry: the caller's, the usher's, and those that end in the program."""
 
     __slots__ = ("child", "outside", "program")
 
@@ -141,45 +139,78 @@ def enter_planned(plan: EntryPlan, entry: Entry, standard_fds: tuple[int, int, i
 
 
 def _hear(ours: int, usher: int, execute: Step) -> Started:
-    started = _hear_usher(ours, usher)
-    try:
-        start.hear(ours, started.pid, execute)
-    except BaseException:
-        start.end(started.pid)
-        if started.terminal_fd >= 0:
-            os.close(started.terminal_fd)
-        raise
-    return started
+    """Listen until the program runs, and wait for the usher's end.
 
-
-def _hear_usher(ours: int, usher: int) -> Started:
-    """Listen to the usher until it has forked the program, and wait for its end.
-
-    Raises: StartFailed: what it told.
+    Raises: StartFailed: what the usher told, or what the sealed program reported of `execute`.
     """
-    terminal_fd = -1
+    heard = Heard()
     try:
-        while True:
-            message, fds = channel.receive(ours)
-            if message == b"terminal" and len(fds) == 1:
-                (terminal_fd,) = fds
-            elif message.startswith(_FORKED):
-                return Started(int(message[len(_FORKED) :]), terminal_fd)
-            else:
-                raise failure.decode(message) or failure.died(start.wait_status(usher))
+        while heard.take(*channel.receive(ours)):
+            pass
     except BaseException:
-        if terminal_fd >= 0:
-            os.close(terminal_fd)
+        heard.discard()
         raise
     finally:
-        _reap(usher)
+        status = start.wait_status(usher)
+    if heard.report or not heard.pid:
+        heard.discard()
+        if heard.report:
+            raise failure.from_error("program", execute, stub.failure(heard.report))
+        raise failure.died(status)
+    return Started(heard.pid, heard.terminal_fd)
 
 
-def _reap(usher: int) -> None:
+class Heard:
+    """What was told of a program on its way into a container."""
+
+    __slots__ = ("is_ready", "pid", "report", "terminal_fd")
+
+    def __init__(self) -> None:
+        self.terminal_fd = -1
+        self.is_ready = False
+        self.pid = 0
+        self.report = b""
+
+    def take(self, message: bytes, fds: list[int]) -> bool:
+        """Take a message; tell whether more may come.
+
+        After "ready" somebody inside may have got at the other end, if he may trace: so what is
+        said then is believed as far as it can be seen to be true.
+
+        Raises: StartFailed: the usher told of one.
+        """
+        if message == b"terminal" and self.terminal_fd < 0 and len(fds) == 1:
+            self.terminal_fd = fds[0]
+            return True
+        for fd in fds:
+            os.close(fd)
+        if message == b"ready":
+            self.is_ready = True
+        elif not message:
+            return False
+        elif len(message) == stub.PID_BYTES and self.is_ready and not self.pid:
+            self.pid = _child(int.from_bytes(message, "little"))
+        elif len(message) == stub.REPORT_BYTES and self.is_ready and not self.report:
+            self.report = message
+        else:
+            raise failure.decode(message) or failure.died(None)
+        return True
+
+    def discard(self) -> None:
+        """End what was born, and close what came along."""
+        if self.pid:
+            start.end(self.pid)
+        if self.terminal_fd >= 0:
+            os.close(self.terminal_fd)
+
+
+def _child(pid: int) -> int:
+    """Return `pid` if a child of ours has it, else 0."""
     try:
-        os.waitpid(usher, 0)  # it has said its last word
-    except ChildProcessError:
-        pass  # its wait status was asked for
+        os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except (ChildProcessError, OverflowError):
+        return 0
+    return pid
 
 
 def _fork(
@@ -211,8 +242,8 @@ def _fork(
 def _usher(
     plan: EntryPlan, standard_fds: tuple[int, int, int], context: Context, *, terminal: bool
 ) -> NoReturn:
-    """Enter, give up rights, and fork the program; never returns."""
-    before, own = divided(plan.program)
+    """Enter, give up rights, and have the program born; never returns."""
+    *before, execute = plan.program
 
     def usher() -> None:
         start.shield()
@@ -220,46 +251,26 @@ def _usher(
         process.set_pdeathsig(start.SIGKILL)
         if not terminal:
             start.take_streams(standard_fds)
-        failure.apply_steps("container", [*plan.child, *before], context)
-        _close_others(context, plan.program[-1])
-        _fork_program(own, context)
+        failure.apply_steps("container", [*plan.child, *_inherited(before, context)], context)
+        if terminal:
+            start.take_streams((context.terminal_fd,) * 3)
+        context.mode = stub.BORN_ON_TERMINAL if terminal else stub.BORN
+        channel.send(context.report_fd, b"ready")
+        failure.apply_steps("program", [execute], context)
 
     start.reporting(usher, context)
 
 
-def _fork_program(own: list[Step], context: Context) -> None:
-    """Fork the program's process as a child of our parent, and tell that of it before it speaks."""
-    told, telling = os.pipe2(os.O_CLOEXEC)
+def _inherited(steps: list[Step], context: Context) -> Iterator[Step]:
+    """Yield those of the last steps that the usher takes: a child inherits what they do.
 
-    def enter() -> None:
-        os.close(telling)
-        process.set_pdeathsig(start.SIGKILL)
-        if not os.read(told, 1):
-            os._exit(1)  # the usher is gone, and nobody knows of us
-        os.close(told)
-
-    pid = clone.fork(clone.CLONE_PARENT)
-    if pid == 0:
-        start.confined(enter, own, context)
-    channel.send(context.report_fd, _FORKED + b"%d" % pid)
-    os.write(telling, b"\0")
-
-
-def divided(program: list[Step]) -> tuple[list[Step], list[Step]]:
-    """Divide the last steps into those that a child inherits, and those of the program's process.
-
-    A filter might not allow what the usher still has to call, so what follows one follows it here.
+    The session is the sealed program's to make, and to load the filter that comes last. Any other
+    filter is loaded here, and must allow what is left to do: execveat, clone, write, setsid.
     """
-    before: list[Step] = []
-    own: list[Step] = []
-    for step in program:
-        is_filtered = any(isinstance(earlier, LoadFilter) for earlier in own)
-        (own if is_filtered or isinstance(step, _OWN) else before).append(step)
-    return before, own
-
-
-def _close_others(context: Context, execute: Step) -> None:
-    """Close what the program's process needs not have: it may be looked at from inside."""
-    passed = range(3, 3 + getattr(execute, "passed_fds", 0))
-    needed = (context.report_fd, context.stub_fd, context.terminal_fd)
-    process.close_others([*passed, *(fd for fd in needed if fd >= 0)])
+    for step in steps:
+        if isinstance(step, NewSession):
+            continue
+        if isinstance(step, LoadFilter) and step is steps[-1] and step.flags == stub.FILTER_FLAGS:
+            context.filter_fd = process.memory_file("onggi-filter", step.program)
+        else:
+            yield step

@@ -175,10 +175,8 @@ def _start(order: Order, client_fd: int, theirs: int, facts: Host) -> None:
 
 def _told(watch: Watch, running: State) -> int:
     """Return a file in memory with what the monitor will want to know: no other could write it."""
-    fd = process.memfd_create("onggi-monitor")
-    os.write(fd, jsontext.dumps([watch.to_json(), running.to_json()]).encode())
-    os.lseek(fd, 0, os.SEEK_SET)
-    return fd
+    content = jsontext.dumps([watch.to_json(), running.to_json()]).encode()
+    return process.memory_file("onggi-monitor", content)
 
 
 def _start_planned(plan: Plan, watch: Watch) -> tuple[tuple[int, ...], int]:

@@ -21,12 +21,15 @@ class Context:
     container's root directory, from the moment it is mounted. `trees` holds detached mounts that
     the host opened beforehand, by target, for a process that may no longer open them itself. `home`
     is the user's home directory, if it was looked up. `stub_fd` is the sealed program through which
-    the program is entered. `terminal_fd` and `report_fd` belong to the container's process.
+    the program is entered, `mode` how that is to go about it (see stub.py) and `filter_fd` a filter
+    for it to load. `terminal_fd` and `report_fd` belong to the container's process.
     """
 
     __slots__ = (
         "born_in",
+        "filter_fd",
         "home",
+        "mode",
         "pid",
         "pidfd",
         "report_fd",
@@ -40,6 +43,8 @@ class Context:
         self.pid = 0
         self.born_in = ""
         self.home = ""
+        self.filter_fd = -1
+        self.mode = b""
         self.pidfd = -1
         self.root_fd = -1
         self.trees: dict[str, int] = {}

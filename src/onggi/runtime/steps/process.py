@@ -456,7 +456,8 @@ class Execute(Step):
             [os.fsencode(word) for word in self.argv],
             [os.fsencode(entry) for entry in (*self.env, *home)],
             report_fd=context.report_fd,
-            init=self.init,
+            filter_fd=context.filter_fd,
+            mode=context.mode or (stub.INIT if self.init else b""),
             stub_fd=context.stub_fd,
         )
 

@@ -16,6 +16,7 @@
         .set    RT_SIGPROCMASK, 135
         .set    RT_SIGTIMEDWAIT, 137
         .set    SETPGID, 154
+        .set    SETSID, 157
         .set    PRCTL, 167
         .set    GETPID, 172
         .set    CLONE, 220
@@ -63,17 +64,52 @@ take_order:                                     /* out of envp: the program must
         mov     w19, w0                         /* report descriptor, or -1 */
         bl      number
         mov     w25, w0                         /* filter descriptor, or -1 */
-        ldrb    w24, [x2], 1                    /* mode: 'i' or, when plain, the comma itself */
+        ldrb    w24, [x2], 1                    /* mode: a letter or, when plain, the comma itself */
         cmp     w24, ','
         cinc    x22, x2, ne                     /* path */
 
 hide_report:                                    /* the program must not inherit it either */
-        tbnz    w19, 31, load_filter
+        tbnz    w19, 31, choose_birth
         mov     w23, STAGE_REPORT
         mov     w0, w19
         mov     x1, F_SETFD
         mov     x2, FD_CLOEXEC
         call    FCNTL
+        tbnz    w0, 31, fail
+
+choose_birth:
+        cmp     w24, 'u'
+        b.eq    be_born
+        cmp     w24, 't'
+        b.ne    load_filter
+be_born:
+        mov     w23, STAGE_CLONE
+        mov     x0, CLONE_PARENT | SIGCHLD
+        mov     x1, 0
+        mov     x2, 0
+        mov     x3, 0
+        mov     x4, 0
+        call    CLONE
+        tbnz    w0, 31, fail
+        cbz     w0, born
+        str     x0, [sp, -16]!                  /* the usher: tell its number, in eight bytes */
+        mov     w0, w19
+        mov     x1, sp
+        mov     x2, 8
+        call    WRITE
+        mov     x0, 0
+        b       leave
+born:
+        mov     w23, STAGE_SESSION
+        call    SETSID
+        tbnz    w0, 31, fail
+        cmp     w24, 't'
+        b.ne    load_filter
+        mov     w23, STAGE_TERMINAL
+        mov     x0, 0
+        mov     x1, TIOCSCTTY
+        mov     x2, 0
+        call    IOCTL
         tbnz    w0, 31, fail
 
 load_filter:

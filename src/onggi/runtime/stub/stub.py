@@ -10,10 +10,10 @@ execute `enter`, a static program of about a kilobyte in a sealed memory file. F
 How `enter` is called, and why so::
 
     argv  NAME -- ARGV0 [ARGUMENT...]         what ps shows: `onggi-init -- sleep 100`
-    env   ONGGI_ENTER=[R],[F],[i],PATH ...    its orders; they are removed before PATH is executed
+    env   ONGGI_ENTER=[R],[F],[M],PATH ...    its orders; they are removed before PATH is executed
 
-The orders are not in argv, because `enter` stays as process 1 with `i`, and a process can't remove
-words from its own command line. The first entry of that name counts, and a later one is the
+The orders are not in argv, because `enter` stays as process 1 with mode `i`, and a process can't
+remove words from its own command line. The first entry of that name counts, and a later one is the
 user's own.
 
 - ``R``: the descriptor to report a failure through, as `failure` reads it. The program itself does
@@ -22,9 +22,13 @@ user's own.
 - ``F``: a descriptor to read a seccomp filter from, an array of struct sock_filter, which is loaded
   first, with the flag SPEC_ALLOW. The caller has set no_new_privs, or holds CAP_SYS_ADMIN. What the
   filter must allow then is `execve`, and with `i` what an init calls; nothing that Python calls.
-- ``i``: be an init. A child becomes PATH, as a process group of its own and in the foreground of
-  the terminal, if there is one. `enter` passes signals on to it, reaps whatever becomes a zombie,
-  and ends as that child ended, with 128 + n for signal n.
+- ``M``: a letter, or nothing. With ``i``, be an init. A child becomes PATH, as a process group of
+  its own and in the foreground of the terminal, if there is one. `enter` passes signals on to it,
+  reaps whatever becomes a zombie, and ends as that child ended, with 128 + n for signal n.
+  With ``u`` or ``t``, be the usher of what is born elsewhere: a sibling, which is in another PID
+  namespace if this process's children are. Its PID, as seen from here, is reported in eight bytes
+  (little endian), and that is all; the sibling leads a session, with ``t`` on the terminal that
+  standard input is, and becomes PATH. So nothing is ever in a container but this program and PATH.
 - ``PATH`` is executed as it is. On failure `enter` exits with 127 if there is no such file, with
   126 otherwise.
 
@@ -53,8 +57,13 @@ if TYPE_CHECKING:
 
 ORDERS = b"ONGGI_ENTER"
 REPORT_BYTES = 4
+PID_BYTES = 8
+FILTER_FLAGS = 4  # SECCOMP_FILTER_FLAG_SPEC_ALLOW, with which F is loaded
 
-_STAGES = ("execve", "fcntl", "seccomp", "clone", "rt_sigtimedwait")  # STAGE_* in numbers.inc
+INIT, BORN, BORN_ON_TERMINAL = b"i", b"u", b"t"  # modes
+
+# STAGE_* in numbers.inc
+_STAGES = ("execve", "fcntl", "seccomp", "clone", "rt_sigtimedwait", "setsid", "ioctl")
 
 _ALL_SEALS = (
     process.F_SEAL_SEAL | process.F_SEAL_SHRINK | process.F_SEAL_GROW | process.F_SEAL_WRITE
@@ -120,13 +129,13 @@ def environment(
     *,
     report_fd: int = -1,
     filter_fd: int = -1,
-    init: bool = False,
+    mode: bytes = b"",
 ) -> list[bytes]:
     """Return the environment of `enter` that makes it execute `path` with `env`.
 
     A descriptor of -1 is none.
     """
-    orders = [_number(report_fd), _number(filter_fd), b"i" if init else b"", os.fsencode(path)]
+    orders = [_number(report_fd), _number(filter_fd), mode, os.fsencode(path)]
     return [ORDERS + b"=" + b",".join(orders), *env]
 
 
@@ -141,7 +150,7 @@ def exec_stub(
     *,
     report_fd: int = -1,
     filter_fd: int = -1,
-    init: bool = False,
+    mode: bytes = b"",
     stub_fd: int = -1,
 ) -> NoReturn:
     """Become `enter`, and through it the program at `path`; return only by raising.
@@ -155,7 +164,7 @@ def exec_stub(
         env: its environment, entries of the form NAME=value.
         report_fd: where `enter` reports a failure.
         filter_fd: where `enter` reads a seccomp filter to load before anything else.
-        init: whether to stay as the program's init.
+        mode: INIT, BORN, BORN_ON_TERMINAL, or none.
         stub_fd: what `sealed` returned, for a caller that can't make it here and now.
 
     Raises: OSError, Unsupported: `enter` itself could not be made or executed.
@@ -164,8 +173,9 @@ def exec_stub(
     for fd in (report_fd, filter_fd):
         if fd >= 0:
             os.set_inheritable(fd, True)
-    orders = environment(path, env, report_fd=report_fd, filter_fd=filter_fd, init=init)
-    process.execveat(program_fd, b"", arguments(argv, init=init), orders, process.AT_EMPTY_PATH)
+    orders = environment(path, env, report_fd=report_fd, filter_fd=filter_fd, mode=mode)
+    words = arguments(argv, init=mode == INIT)
+    process.execveat(program_fd, b"", words, orders, process.AT_EMPTY_PATH)
     raise AssertionError("execveat returned without an error")
 
 

@@ -19,6 +19,7 @@
         .set    KILL, 62
         .set    FCNTL, 72
         .set    SETPGID, 109
+        .set    SETSID, 112
         .set    RT_SIGTIMEDWAIT, 128
         .set    PRCTL, 157
         .set    EXIT_GROUP, 231
@@ -58,7 +59,7 @@ take_order:                                     /* out of envp: the program must
         mov     r8d, eax                        /* filter descriptor, or -1 */
         xor     eax, eax
         lodsb
-        mov     ebx, eax                        /* mode: 'i' or, when plain, the comma itself */
+        mov     ebx, eax                        /* mode: a letter or, when plain, the comma itself */
         mov     r15, rsi
         cmp     bl, ','
         je      hide_report
@@ -66,12 +67,53 @@ take_order:                                     /* out of envp: the program must
 
 hide_report:                                    /* the program must not inherit it either */
         test    r12d, r12d
-        js      load_filter
+        js      choose_birth
         mov     ebp, STAGE_REPORT
         mov     edi, r12d
         mov     esi, F_SETFD
         mov     edx, FD_CLOEXEC
         mov     eax, FCNTL
+        syscall
+        test    eax, eax
+        js      fail
+
+choose_birth:
+        cmp     bl, 'u'
+        je      be_born
+        cmp     bl, 't'
+        jne     load_filter
+be_born:                                        /* r8, the filter descriptor, means nothing to it */
+        mov     ebp, STAGE_CLONE
+        mov     edi, CLONE_PARENT | SIGCHLD
+        xor     esi, esi
+        xor     edx, edx
+        xor     r10d, r10d
+        mov     eax, CLONE
+        syscall
+        test    eax, eax
+        js      fail
+        jz      born
+        push    rax                             /* the usher: tell its number, in eight bytes */
+        mov     edi, r12d
+        mov     rsi, rsp
+        mov     edx, 8
+        mov     eax, WRITE
+        syscall
+        xor     edi, edi
+        jmp     leave
+born:
+        mov     ebp, STAGE_SESSION
+        mov     eax, SETSID
+        syscall
+        test    eax, eax
+        js      fail
+        cmp     bl, 't'
+        jne     load_filter
+        mov     ebp, STAGE_TERMINAL
+        xor     edi, edi
+        mov     esi, TIOCSCTTY
+        xor     edx, edx
+        mov     eax, IOCTL
         syscall
         test    eax, eax
         js      fail
