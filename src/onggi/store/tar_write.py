@@ -14,6 +14,7 @@ Source: pax(1); image-spec layer.md, "Representing Changes".
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 
@@ -201,7 +202,7 @@ class _Writer:
             xattrs = self._xattrs(place, path, found.source)
             link = b""
             if stat.S_ISLNK(found.status.st_mode):
-                link = os.readlink(found.name, dir_fd=directory)
+                link = _read_link(directory, found.name, path)
         except FileNotFoundError:
             return b""
         return self._header(path, found.status, xattrs, tree=found.source, link=link)
@@ -317,6 +318,15 @@ def _contents(fd: int, size: int) -> Iterator[bytes]:
         left -= len(zeros)
         yield zeros
     yield bytes(-size % header.BLOCK)
+
+
+def _read_link(directory: int, name: bytes, path: bytes) -> bytes:
+    try:
+        return os.readlink(name, dir_fd=directory)
+    except OSError as error:
+        if error.errno == errno.EINVAL:  # it is no link any more
+            raise _changed(path) from None
+        raise
 
 
 def _changed(path: bytes) -> Conflict:
