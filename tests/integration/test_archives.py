@@ -17,7 +17,7 @@ from onggi.image.archive_load import Loaded, load_archive, load_layout
 from onggi.image.archive_save import save_archive, save_layout
 from onggi.image.history import rows
 from onggi.image.images import ImageNotFound, find, get_image, tag
-from onggi.image.removal import ContainerUse, ImageInUse, Removed, remove, remove_dangling
+from onggi.image.removal import ContainerUse, ImageInUse, Removed, prune, remove
 from onggi.image.transfer import import_rootfs
 from onggi.oci.digest import Digest, chain_ids
 from onggi.oci.image import History, ImageConfig, Manifest
@@ -405,8 +405,10 @@ def test_an_image_with_a_running_container(store: Store) -> None:
         remove(store, "one", users=use(True))
     assert remove(store, "one", users=use(True), force=True) == [Removed(untagged="one:latest")]
     assert get_image(store, ONE.image.id).id == ONE.image.id
-    assert remove_dangling(store, users=use(True)) == []
-    assert Removed(deleted=ONE.image.id) in remove_dangling(store)
+    assert prune(store, lambda _: True, users=use(True)) == ([], 0)
+    removed, freed = prune(store, lambda _: True)
+    assert Removed(deleted=ONE.image.id) in removed
+    assert freed > 0
     assert contents(store) == ([], [], [], [])
 
 

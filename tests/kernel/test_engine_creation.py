@@ -11,8 +11,8 @@ import pytest
 from onggi.engine import creation, names, places
 from onggi.engine.options import ContainerOptions
 from onggi.errors import Conflict, InvalidInput, NotFound
+from onggi.image.assembly import assemble
 from onggi.image.images import put_image
-from onggi.image.mutate import assemble
 from onggi.linux import capability
 from onggi.oci.image import ImageConfig
 from onggi.oci.platform import host

@@ -10,8 +10,8 @@ from onggi.build.builder import BuildResult, build
 from onggi.build.executor import RunRequest
 from onggi.build.options import BuildOptions, Secret
 from onggi.build.progress import Event, StepCached, StepNotCached, StepOutput, StepStarted, Warned
+from onggi.image.assembly import assemble
 from onggi.image.images import put_image
-from onggi.image.mutate import assemble
 from onggi.linux import mount, namespace
 from onggi.oci.digest import Digest
 from onggi.oci.image import History, ImageConfig

@@ -6,8 +6,8 @@ import json
 import tarfile
 from collections.abc import Mapping, Sequence
 
+from onggi.image.assembly import assemble
 from onggi.image.images import Image, Layer
-from onggi.image.mutate import assemble
 from onggi.oci import media_types
 from onggi.oci.descriptor import Descriptor
 from onggi.oci.digest import Digest

@@ -8,20 +8,18 @@ import lzma
 import pytest
 
 from onggi.errors import Corrupt
+from onggi.image.assembly import assemble
 from onggi.image.compression import decompressed_chunks
 from onggi.image.images import Image, Layer, PlatformNotFound, select
 from onggi.image.moments import rfc3339, seconds_since_1970
-from onggi.image.mutate import append_layer, assemble, with_config
 from onggi.oci import media_types
 from onggi.oci.descriptor import Descriptor
 from onggi.oci.digest import Digest
-from onggi.oci.image import History, ImageConfig, Index
+from onggi.oci.image import ImageConfig, Index
 from onggi.oci.platform import Platform
 from onggi.store.decompress import compression_of_bytes
 from onggi.store.tar_limits import ArchiveRefused, Limits
 from support.images import CREATED, Made
-
-LATER = "2024-02-02T00:00:00Z"
 
 
 def layer(data: bytes) -> Layer:
@@ -35,25 +33,6 @@ def test_the_same_parts_make_the_same_image() -> None:
     assert one.descriptor.digest == Digest.of(one.manifest.to_bytes())
     assert (one.created, len(one.layers)) == (CREATED, 1)
     assert Made({"a": b"2"}).image != one
-
-
-def test_a_layer_on_top() -> None:
-    image = Made({"a": b"1"}).image
-    more = append_layer(image, layer(b"tar"), History(created=LATER, created_by="RUN x"))
-    assert more.layers == (*image.layers, layer(b"tar"))
-    assert more.config.history[-1].created_by == "RUN x"
-    assert (more.created, more.config.cmd) == (LATER, ("sh",))
-    assert image.created == CREATED  # the old one is as it was
-    assert append_layer(image, layer(b"tar"), History(created=LATER, created_by="RUN x")) == more
-
-
-def test_another_config() -> None:
-    image = Made({"a": b"1"}).image
-    changed = with_config(image, image.config.with_settings({"User": "app"}))
-    assert (changed.config.user, changed.layers) == ("app", image.layers)
-    assert changed.id == Digest.of(changed.config.to_bytes()) != image.id
-    with pytest.raises(Corrupt, match="has 1 layers, its config 0"):
-        with_config(image, ImageConfig.of(Platform("linux", "amd64")))
 
 
 def test_an_image_of_nothing() -> None:

@@ -14,7 +14,8 @@ from onggi.errors import Unsupported
 from onggi.linux.capability import NUMBERS
 from onggi.runtime.capabilities import DEFAULT
 from onggi.runtime.seccomp import cache
-from onggi.runtime.seccomp.compile import compile_filter, filter_flags
+from onggi.runtime.seccomp.compile import compile_filter
+from onggi.runtime.seccomp.flags import filter_flags
 from onggi.runtime.seccomp.profile import MACHINES, default_profile
 from support.classic_bpf import Filter
 from support.repository import ROOT
@@ -36,7 +37,8 @@ def test_flags_are_those_of_the_default_profile() -> None:
 
 
 def test_file_is_the_program_and_can_be_loaded_as_it_is(tmp_path: Path) -> None:
-    content = cache.cached_filter(DEFAULT, str(tmp_path), machine="x86_64", release="6.1.0-13")
+    path = cache.filter_file(DEFAULT, str(tmp_path), machine="x86_64", release="6.1.0-13")
+    content = Path(path).read_bytes()
     program = compile_filter(default_profile(DEFAULT, "x86_64", (6, 1)))
     assert content.startswith(program)
     judge = Filter(content)
@@ -73,9 +75,9 @@ def test_damaged_files_are_written_anew(tmp_path: Path, damage: bytes) -> None:
     path = Path(cache.filter_file(DEFAULT, str(tmp_path)))
     whole = path.read_bytes()
     path.write_bytes(damage)
-    assert cache.cached_filter(DEFAULT, str(tmp_path)) == whole
+    assert Path(cache.filter_file(DEFAULT, str(tmp_path))).read_bytes() == whole
     path.write_bytes(whole[:-8])
-    assert cache.cached_filter(DEFAULT, str(tmp_path)) == whole
+    assert Path(cache.filter_file(DEFAULT, str(tmp_path))).read_bytes() == whole
     assert os.listdir(tmp_path) == [path.name]
 
 
@@ -84,12 +86,12 @@ def test_a_file_under_another_name_is_not_believed(tmp_path: Path) -> None:
     strict = Path(cache.filter_file((), str(tmp_path)))
     expected = strict.read_bytes()
     strict.write_bytes(weak.read_bytes())
-    assert cache.cached_filter((), str(tmp_path)) == expected
+    assert Path(cache.filter_file((), str(tmp_path))).read_bytes() == expected
 
 
 def test_unknown_machines_are_refused_and_leave_nothing(tmp_path: Path) -> None:
     with pytest.raises(Unsupported, match="'vax'"):
-        cache.cached_filter((), str(tmp_path), machine="vax")
+        cache.filter_file((), str(tmp_path), machine="vax")
     assert os.listdir(tmp_path) == []
 
 
@@ -97,7 +99,7 @@ LIST_MODULES = """
 import sys
 from onggi.runtime.seccomp import cache
 before = set(sys.modules)
-cache.cached_filter(("CAP_CHOWN",), sys.argv[1])
+cache.filter_file(("CAP_CHOWN",), sys.argv[1])
 print(*sorted(m for m in sys.modules if m.startswith("onggi.")))
 """
 

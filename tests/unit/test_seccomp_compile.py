@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from onggi.errors import InvalidInput, Unsupported
 from onggi.linux import seccomp as facts
 from onggi.linux.syscall_table import TABLES
-from onggi.runtime.seccomp.compile import compile_filter, filter_flags
+from onggi.runtime.seccomp.compile import compile_filter
+from onggi.runtime.seccomp.flags import filter_flags
 from support.classic_bpf import Filter
 
 X86_64, I386 = facts.AUDIT_ARCH_X86_64, facts.AUDIT_ARCH_I386

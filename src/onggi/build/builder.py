@@ -27,8 +27,8 @@ from onggi.build.sources import Sources
 from onggi.build.stages import make_graph
 from onggi.build.variables import OWN_NAMES
 from onggi.errors import InvalidInput
+from onggi.image.assembly import assemble
 from onggi.image.images import Image
-from onggi.image.mutate import assemble
 from onggi.oci.image import History
 from onggi.oci.platform import Platform, host
 from onggi.oci.reference import Reference, parse_tag

@@ -9,9 +9,9 @@ import time
 
 from onggi.engine.config_changes import changed
 from onggi.engine.environment import assignments, merged
+from onggi.image.assembly import assemble
 from onggi.image.images import Image, Layer, put_image
 from onggi.image.moments import rfc3339
-from onggi.image.mutate import assemble
 from onggi.oci.digest import Digest
 from onggi.oci.image import History, ImageConfig, Manifest
 from onggi.oci.reference import parse_tag

@@ -8,7 +8,8 @@ import os
 
 from onggi.errors import InvalidInput
 from onggi.runtime.seccomp import cache
-from onggi.runtime.seccomp.compile import compile_filter, filter_flags
+from onggi.runtime.seccomp.compile import compile_filter
+from onggi.runtime.seccomp.flags import filter_flags
 from onggi.runtime.seccomp.profile import kernel_version, resolve
 
 TYPE_CHECKING = False

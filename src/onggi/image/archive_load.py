@@ -17,9 +17,9 @@ from onggi.errors import Corrupt, Unsupported
 from onggi.image.archive_members import DirectoryMembers, Members
 from onggi.image.archive_offers import Offer, OfferedLayer, offers
 from onggi.image.archive_tar import open_tar
+from onggi.image.assembly import assemble
 from onggi.image.compression import BEGINNING
 from onggi.image.images import Image, Layer, put_image
-from onggi.image.mutate import assemble
 from onggi.oci import media_types
 from onggi.oci.descriptor import Descriptor
 from onggi.oci.digest import Digest

@@ -75,18 +75,6 @@ def remove(
     return _delete(store, image, names)
 
 
-def remove_dangling(store: Store, *, users: Sequence[ContainerUse] = ()) -> list[Removed]:
-    """Remove every image that has neither a name nor a container, as `image prune` does."""
-    used = {user.image for user in users}
-    removed: list[Removed] = []
-    for reference, descriptor in store.references.list():
-        if reference is None and store.blobs.has(descriptor.digest):
-            image = open_image(store, descriptor)
-            if image.id not in used and not _names(store, image):
-                removed += _delete(store, image, [])
-    return removed
-
-
 def prune(
     store: Store, wanted: Callable[[ImageSummary], bool], *, users: Sequence[ContainerUse] = ()
 ) -> tuple[list[Removed], int]:

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from typing import BinaryIO
 
+from onggi.image.assembly import assemble
 from onggi.image.compression import decompressed_chunks
 from onggi.image.images import Image, Layer, put_image
-from onggi.image.mutate import assemble
 from onggi.oci import media_types
 from onggi.oci.descriptor import Descriptor
 from onggi.oci.image import History, ImageConfig

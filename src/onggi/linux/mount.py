@@ -248,11 +248,6 @@ def fsconfig_string(fd: SupportsIndex, key: str | bytes, value: str | bytes) -> 
     _configure(fd, FSCONFIG_SET_STRING, key, text_bytes(value), 0)
 
 
-def fsconfig_fd(fd: SupportsIndex, key: str | bytes, value_fd: SupportsIndex) -> None:
-    """Set an option to an open file. Source: fsconfig(2), FSCONFIG_SET_FD."""
-    _configure(fd, FSCONFIG_SET_FD, key, None, value_fd.__index__())
-
-
 def fsconfig_create(fd: SupportsIndex) -> None:
     """Make the filesystem that the context describes. Source: fsconfig(2), FSCONFIG_CMD_CREATE."""
     _configure(fd, FSCONFIG_CMD_CREATE, None, None, 0)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import errno
 import os
 
-from onggi.linux import cgroup, mount, namespace, path, process, seccomp
+from onggi.linux import mount, namespace, path, process, seccomp
 from onggi.linux.fd import Fd
 
 TYPE_CHECKING = False
@@ -142,17 +142,6 @@ def probe_pidfd() -> bool:
 
 
 @_once
-def probe_memfd_exec() -> bool:
-    """Stating that a memfd may be executed, which some settings ask for.
-
-    Since Linux kernel commit 105ff5339f49 ("mm/memfd: add MFD_NOEXEC_SEAL and MFD_EXEC")
-    (in v6.3).
-    """
-    flags = process.MFD_CLOEXEC | process.MFD_EXEC
-    return _works(lambda: process.memfd_create("onggi-probe", flags))
-
-
-@_once
 def probe_seccomp() -> bool:
     """Seccomp filters, and the action that kills the whole process.
 
@@ -196,15 +185,3 @@ def probe_cgroup_namespaces() -> bool:
     Since Linux kernel commit a79a908fd2b0 ("cgroup: introduce cgroup namespaces") (in v4.6).
     """
     return _has_namespace("cgroup")
-
-
-@_once
-def probe_cgroup1() -> bool:
-    """Whether a version 1 hierarchy with a controller is mounted."""
-    return any(one.version == 1 and one.controllers for one in cgroup.hierarchies())
-
-
-@_once
-def probe_cgroup2() -> bool:
-    """Whether the version 2 hierarchy is mounted, with controllers or without."""
-    return any(one.version == 2 for one in cgroup.hierarchies())

@@ -167,12 +167,6 @@ class Manifest(_Addressed):
         """The layers' descriptors, the lowest first."""
         return _descriptors(self._fields(), "layers")
 
-    def with_contents(self, config: Descriptor, layers: tuple[Descriptor, ...]) -> Manifest:
-        """Return a copy with this config and these layers instead."""
-        return self.with_fields(
-            {"config": config.to_json(), "layers": [layer.to_json() for layer in layers]}
-        )
-
     def _check(self, fields: Fields) -> None:
         super()._check(fields)
         Descriptor.from_json(fields.required("config"), "image manifest: config")
@@ -204,10 +198,6 @@ class Index(_Addressed):
     def manifests(self) -> tuple[Descriptor, ...]:
         """The descriptors of the manifests, and of further indexes, in order."""
         return _descriptors(self._fields(), "manifests")
-
-    def with_manifests(self, manifests: tuple[Descriptor, ...]) -> Index:
-        """Return a copy with these manifests instead."""
-        return self.with_fields({"manifests": [manifest.to_json() for manifest in manifests]})
 
     def _check(self, fields: Fields) -> None:
         super()._check(fields)

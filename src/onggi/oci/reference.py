@@ -102,19 +102,6 @@ class Reference:
         """The reference as users write it: `busybox:latest`."""
         return self.familiar_name + self._suffix()
 
-    def with_tag(self, tag: str) -> Reference:
-        """Return the same repository's reference with this tag and no digest.
-
-        Raises: InvalidReference
-        """
-        if not is_tag(tag):
-            raise InvalidReference(f"{self.familiar_name}:{tag}", _TAG_RULE)
-        return Reference(domain=self.domain, path=self.path, tag=tag)
-
-    def with_digest(self, digest: Digest) -> Reference:
-        """Return the same repository's reference by digest, without a tag."""
-        return Reference(domain=self.domain, path=self.path, digest=digest)
-
     def _suffix(self) -> str:
         tag = f":{self.tag}" if self.tag else ""
         return f"{tag}@{self.digest}" if self.digest else tag

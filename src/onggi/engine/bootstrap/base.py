@@ -12,9 +12,9 @@ from __future__ import annotations
 import os
 
 from onggi.errors import InvalidInput
+from onggi.image.assembly import assemble
 from onggi.image.images import Layer, put_image
 from onggi.image.moments import rfc3339
-from onggi.image.mutate import assemble
 from onggi.oci.image import History, ImageConfig
 from onggi.oci.platform import host
 from onggi.oci.reference import parse_tag

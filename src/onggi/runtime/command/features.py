@@ -12,7 +12,8 @@ from onggi.linux import capability, seccomp
 from onggi.runtime.command import output, schema
 from onggi.runtime.command.words import Command
 from onggi.runtime.plan.container import KINDS
-from onggi.runtime.seccomp.compile import ABIS, FLAGS
+from onggi.runtime.seccomp.compile import ABIS
+from onggi.runtime.seccomp.flags import FLAGS
 from onggi.runtime.seccomp.rules import ACTIONS, COMPARISONS
 from onggi.runtime.spec import OCI_VERSION
 from onggi.runtime.steps import options

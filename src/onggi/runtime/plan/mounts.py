@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from onggi.oci.mount import Mount
     from onggi.runtime.steps.base import Step
 
-CGROUP_ROOT = "/sys/fs/cgroup"
-
 # Source: runtime-spec config-linux.md, "Default Devices".
 DEFAULT_DEVICES = (
     ("/dev/null", 1, 3),

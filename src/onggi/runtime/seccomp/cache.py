@@ -28,18 +28,6 @@ _RETURN = b"\x06\0\0\0"  # BPF_RET | BPF_K, then the four bytes of the key
 _INSTRUCTION_BYTES = 8
 
 
-def cached_filter(
-    capabilities: Iterable[str], cache_directory: str, *, machine: str = "", release: str = ""
-) -> bytes:
-    """Return the default filter for a container, compiled now or before.
-
-    Args: as for `filter_file`.
-    """
-    path = filter_file(capabilities, cache_directory, machine=machine, release=release)
-    with open(path, "rb") as file:
-        return file.read()
-
-
 def filter_file(
     capabilities: Iterable[str], cache_directory: str, *, machine: str = "", release: str = ""
 ) -> str:

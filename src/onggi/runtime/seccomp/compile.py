@@ -17,8 +17,6 @@ from __future__ import annotations
 from onggi.errors import InvalidInput, Unsupported
 from onggi.linux import seccomp as facts
 from onggi.runtime.seccomp import program
-from onggi.runtime.seccomp.flags import FLAGS as FLAGS
-from onggi.runtime.seccomp.flags import filter_flags as filter_flags
 from onggi.runtime.seccomp.rules import Abi, answer, last_number, verdicts
 
 TYPE_CHECKING = False
