@@ -437,6 +437,45 @@ def test_exec_in_a_user_namespace(runtime: OciRuntime) -> None:
     ]
 
 
+def test_a_user_namespace_by_path(ours: OciRuntime) -> None:  # runc wants mappings, too
+    first = ours.identifier()
+    bundle = ours.bundle(first, "sleep", "100", change=mapped)
+    subprocess.run(["chown", "-R", "100000:100000", bundle / "rootfs"], check=True)
+    for place in (bundle, bundle.parent):
+        place.chmod(0o755)
+    ours.create(first, bundle)
+    pid = ours.state(first)["pid"]
+
+    def change(config: Json) -> None:
+        config["linux"]["namespaces"].append({"type": "user", "path": f"/proc/{pid}/ns/user"})
+        config["linux"].pop("maskedPaths")
+        config["root"]["path"] = str(bundle / "rootfs")
+
+    done = ours.run("sh", "-c", "id -u; busybox readlink /proc/self/ns/user", change=change)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == ["0", os.readlink(f"/proc/{pid}/ns/user")]
+
+
+def test_a_user_namespace_that_is_none(ours: OciRuntime) -> None:
+    def change(config: Json) -> None:
+        config["linux"]["namespaces"].append({"type": "user", "path": "/proc/self/ns/uts"})
+
+    done = ours.run("true", change=change)
+    assert done.returncode == 1
+    assert "join the user namespace /proc/self/ns/uts: Invalid argument" in done.stderr
+
+
+def test_without_pivot_root(runtime: OciRuntime) -> None:
+    name = runtime.identifier()
+    script = "ls /; cat /proc/self/mountinfo"
+    bundle = runtime.bundle(name, "sh", "-c", script)
+    said = runtime("run", "--no-pivot", "--bundle", bundle, name).stdout
+    assert {"bin", "etc", "proc"} <= set(said.split())
+    assert "home" not in said.split()
+    table = "\n".join(line for line in said.splitlines() if " - " in line)
+    assert mount_line(table, "/proc")[-3] == "proc"
+
+
 def test_time_offsets(ours: OciRuntime) -> None:
     def change(config: Json) -> None:
         config["linux"]["namespaces"].append({"type": "time"})

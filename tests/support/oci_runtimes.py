@@ -83,6 +83,7 @@ class OciRuntime:
         self.name = name
         self.root = place / "state"
         self._place = place
+        self._commands = 0
         self.made: list[str] = []
 
     def line(self, *words: str | Path) -> list[str]:
@@ -92,8 +93,9 @@ class OciRuntime:
     def attempt(
         self, *words: str | Path, timeout: float = 30, **popen: Any
     ) -> subprocess.CompletedProcess[str]:
-        """Run a command that may fail. Its output goes to files: containers may hold them open."""
-        out, err = self._place / "stdout", self._place / "stderr"
+        """Run a command that may fail. Its output goes to files that no other has."""
+        self._commands += 1
+        out, err = (self._place / f"{stream}-{self._commands}" for stream in ("out", "err"))
         with out.open("w+") as stdout, err.open("w+") as stderr:
             streams = {"stdin": subprocess.DEVNULL, "stdout": stdout, "stderr": stderr, **popen}
             done = subprocess.run(
@@ -109,10 +111,6 @@ class OciRuntime:
         line = " ".join(map(str, words))
         assert done.returncode == 0, f"{self.name} {line}: {done.returncode}\n{done.stderr}"
         return done
-
-    def output(self) -> str:
-        """Return what the last command's container wrote to its standard output so far."""
-        return (self._place / "stdout").read_text()
 
     def identifier(self) -> str:
         """Return a name that no container has."""

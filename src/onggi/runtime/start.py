@@ -135,7 +135,11 @@ def _fork(
     follow = _follow(plan)
     try:
         _leave(plan, way_back)
-        pid = fork_into(plan.cgroups, context, flags | _born_with(plan))
+        users = [step for step in plan.born_into if _is_of_users(step)]
+        if users:
+            pid = _fork_through(users[0], plan, context, flags | _born_with(plan))
+        else:
+            pid = fork_into(plan.cgroups, context, flags | _born_with(plan))
         if pid == 0:
             os.close(ours)
             become(plan, standard_fds, context, follow)
@@ -157,9 +161,54 @@ def _leave(plan: Plan, way_back: list[int]) -> None:
         remember("time")
         namespace.unshare(namespace.CLONE_NEWTIME)
     for step in plan.born_into:
+        if _is_of_users(step):
+            continue  # there is no way back from it: see _fork_through
         if isinstance(step, namespaces.JoinNamespace):
             remember(step.kind)
         failure.apply_steps("host", [step], Context())
+
+
+def _is_of_users(step: Step) -> bool:
+    return isinstance(step, namespaces.JoinNamespace) and step.kind == "user"
+
+
+def _fork_through(join: Step, plan: Plan, context: Context, flags: int) -> int:
+    """Fork the first process by a child that has joined a user namespace, and ends.
+
+    Who joins one gives up every right outside, for good; so a child does, and its child is ours.
+    """
+    ours, theirs = channel.pair()
+    between = os.fork()
+    if between == 0:
+        os.close(ours)
+        if _be_between(join, plan, context, flags, theirs) == 0:
+            return 0
+        os._exit(0)
+    os.close(theirs)
+    try:
+        message = channel.receive(ours)[0]
+    finally:
+        os.close(ours)
+        status = os.waitpid(between, 0)[1]
+    if message.isdigit():
+        return int(message)
+    raise failure.decode(message) or failure.died(status)
+
+
+def _be_between(join: Step, plan: Plan, context: Context, flags: int, theirs: int) -> int:
+    """Join, and fork a sibling; return 0 in that alone."""
+    pid = -1
+    try:
+        failure.apply_steps("host", [join], context)
+        pid = fork_into(plan.cgroups, context, flags | clone.CLONE_PARENT)
+        if pid:
+            channel.send(theirs, b"%d" % pid)
+        os.close(theirs)
+    except failure.StartFailed as failed:
+        channel.send(theirs, failed.encode())
+    except OSError as error:
+        channel.send(theirs, failure.from_error("host", join, error).encode())
+    return pid
 
 
 def _born_with(plan: Plan) -> int:

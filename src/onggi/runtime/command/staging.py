@@ -23,16 +23,17 @@ class Stage:
 
     listener_fd: the socket to wait at, or NOBODY to start at once. passed_fds: how many descriptors
     above standard error the program gets. keyring: whether it gets a new session keyring.
-    apparmor: the profile that confines it, if any. hooks: the configuration's. state: the
-    container's, for them, without its status.
+    apparmor: the profile that confines it, if any. pivot: whether pivot_root can be used. hooks:
+    the configuration's. state: the container's, for them, without its status.
     """
 
-    __slots__ = ("apparmor", "hooks", "keyring", "listener_fd", "passed_fds", "state")
+    __slots__ = ("apparmor", "hooks", "keyring", "listener_fd", "passed_fds", "pivot", "state")
 
     def __init__(
         self, *, passed_fds: int, keyring: bool, apparmor: str, listener_fd: int = NOBODY
     ) -> None:
         self.apparmor = apparmor
+        self.pivot = True
         self.hooks: dict[str, Any] = {}
         self.state: dict[str, Any] = {}
         self.listener_fd = listener_fd
@@ -48,6 +49,13 @@ def set_stage(plan: Plan, stage: Stage) -> None:
     plan.program = program_steps(plan.program, stage, terminal=plan.terminal)
     if stage.hooks:
         _add_hooks(plan, stage)
+    if not stage.pivot:
+        from onggi.runtime.steps import roots
+
+        plan.container = [
+            roots.MoveRoot() if isinstance(step, mounts.PivotRoot) else step
+            for step in plan.container
+        ]
 
 
 def _add_hooks(plan: Plan, stage: Stage) -> None:

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 # as it owns the rest; PID and time namespaces take hold of children only.
 KINDS = ("user", "network", "ipc", "uts", "cgroup", "mount", "pid", "time")
 
+_BY_BIRTH = ("pid", "user")
+
 
 class Plan:
     """The steps that make a container, by who takes them and when.
@@ -192,13 +194,13 @@ def _namespaces(entries: list[dict[str, str]]) -> tuple[tuple[str, ...], dict[st
 def _plan_namespaces(
     fresh: tuple[str, ...], joined: dict[str, str], linux: dict[str, Any]
 ) -> list[Step]:
-    # Whoever is root on the host may join them all, but in a user namespace only what that owns.
-    order = (*(kind for kind in KINDS if kind not in ("user", "pid")), "user")
     steps: list[Step] = [
-        namespaces.JoinNamespace(kind, joined[kind]) for kind in order if kind in joined
+        namespaces.JoinNamespace(kind, joined[kind])
+        for kind in KINDS
+        if kind in joined and kind not in _BY_BIRTH
     ]
     if "user" in joined:
-        steps.append(process_steps.SwitchUser(0, 0, ()))
+        steps.insert(0, process_steps.SwitchUser(0, 0, ()))
     now = tuple(kind for kind in fresh if kind not in (*namespaces.FOR_CHILDREN, "user"))
     steps.append(namespaces.Unshare(now))
     inherited = linux.get("rootfsPropagation", "")
@@ -211,12 +213,14 @@ def _plan_birth(
 ) -> list[Step]:
     """Return what the host does just before it forks.
 
-    A PID namespace is joined by birth alone. A time namespace has its offsets before its first
-    process. Source: pid_namespaces(7), "setns(2) and unshare(2) semantics"; time_namespaces(7).
+    A PID namespace is joined by birth alone, and one that is new belongs to the user namespace of
+    whoever made it, so that must be joined before. A time namespace has its offsets before its
+    first process. Source: pid_namespaces(7), "setns(2) and unshare(2) semantics";
+    user_namespaces(7), "Interaction of user namespaces and other types"; time_namespaces(7).
     """
-    steps: list[Step] = []
-    if "pid" in joined:
-        steps.append(namespaces.JoinNamespace("pid", joined["pid"]))
+    steps: list[Step] = [
+        namespaces.JoinNamespace(kind, joined[kind]) for kind in _BY_BIRTH if kind in joined
+    ]
     offsets = linux.get("timeOffsets", {})
     for clock in offsets:
         if clock not in ("monotonic", "boottime"):
