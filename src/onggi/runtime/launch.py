@@ -44,17 +44,29 @@ def serve(
     order_fd: int = -1,
     gather: Callable[[], Host] = host.gather,
     meanwhile: Callable[[], None] | None = None,
+    is_apart: bool = False,
 ) -> NoReturn:
     """Be the monitor of a container, in a process made for it; never returns.
 
     Args: read_order: called by the starter, so that the order costs the monitor nothing. order_fd:
         where it reads from, if it does; closed here. gather: returns the host's facts. meanwhile:
-        called while the starter is at work.
+        called while the starter is at work. is_apart: whether this is a child of a launcher, which
+        has left everything of its caller behind; then we detach while the starter is at work.
     """
     code = 1
     try:
-        detach(fd for fd in (client_fd, lock_fd, order_fd) if fd >= 0)
-        begun = starter.fork(read_order, client_fd, gather, meanwhile)
+        kept = [fd for fd in (client_fd, lock_fd, order_fd) if fd >= 0]
+        if not is_apart:
+            detach(kept)
+        process.set_name("onggi-monitor")
+
+        def besides(heard_fd: int) -> None:
+            if is_apart:
+                detach((*kept, heard_fd))
+            if meanwhile is not None:
+                meanwhile()
+
+        begun = starter.fork(read_order, client_fd, gather, besides)
         if order_fd >= 0:
             os.close(order_fd)
         if begun is not None:
@@ -67,11 +79,10 @@ def serve(
 
 
 def detach(kept_fds: Iterable[int]) -> None:
-    """Leave the caller's session, terminal, directory, streams and descriptors behind."""
+    """Leave the caller's session, terminal, directory, streams and other descriptors behind."""
     os.setsid()
     os.chdir("/")
     os.umask(start.UMASK)
-    process.set_name("onggi-monitor")
     null = os.open("/dev/null", os.O_RDWR)
     for standard in (0, 1, 2):
         os.dup2(null, standard)

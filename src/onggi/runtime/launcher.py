@@ -21,6 +21,7 @@ from onggi.linux import channel, process
 from onggi.oci import jsontext
 from onggi.runtime import enter, failure, frames, host, launch, monitor, order, start
 from onggi.runtime.enter import Entry
+from onggi.runtime.stub import stub
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ def main() -> None:
 
     _signal.signal(_SIGCHLD, _signal.SIG_IGN)  # nobody waits for what is forked here
     process.set_name("onggi-launcher")
-    facts = host.gather()  # who mounts cgroup hierarchies later starts another program
+    facts = _look_around()  # who mounts cgroup hierarchies later starts another program
     gc.collect()
     gc.freeze()  # what is here stays, and no collection in a child touches its pages
     while True:
@@ -61,11 +62,17 @@ def main() -> None:
 
 def serve_once(request_fd: int) -> None:
     """Do one thing that is asked for, in this process; never returns if it was asked."""
-    facts = host.gather()
+    facts = _look_around()
     kind, fds = channel.receive(request_fd)
     os.close(request_fd)
     if kind:
         _serve(kind, fds, facts, meanwhile=monitor.load_end)
+
+
+def _look_around() -> Host:
+    """Do what every start takes before it is waited for: import it, read the host's facts."""
+    stub.program()
+    return host.gather()
 
 
 def _serve(
@@ -82,6 +89,7 @@ def _serve(
                 order_fd=payload,
                 gather=lambda: facts,
                 meanwhile=meanwhile,
+                is_apart=meanwhile is None,
             )
         elif kind == frames.ENTER:
             _enter(*fds)

@@ -71,7 +71,7 @@ def fork(
     read_order: Callable[[], Order],
     client_fd: int,
     gather: Callable[[], Host],
-    meanwhile: Callable[[], None] | None = None,
+    meanwhile: Callable[[int], None],
 ) -> Begun | None:
     """Fork a starter and wait for what becomes of it; None: it failed, and the client knows.
 
@@ -85,8 +85,7 @@ def fork(
         os.close(ours)
         _serve(read_order, client_fd, theirs, gather)
     os.close(theirs)
-    if meanwhile is not None:
-        meanwhile()
+    meanwhile(ours)
     message, fds = channel.receive(ours)
     os.close(ours)
     _, status = os.waitpid(pid, 0)
