@@ -110,19 +110,3 @@ def _config(root: Root, epoch: int) -> ImageConfig:
 
 def _history(root: Root, epoch: int) -> History:
     return History(created=rfc3339(epoch), created_by=f"onggi bootstrap {root.origin}")
-
-
-def write(directory: str, name: str, text: str = "", mode: int = 0o644) -> None:
-    """Write a file of a root; whatever was there, a link too, is replaced."""
-    path = f"{directory}/{name}"
-    if os.path.lexists(path):
-        os.unlink(path)
-    with open(path, "x", encoding="utf-8") as file:
-        file.write(text)
-        os.fchmod(file.fileno(), mode)
-
-
-def write_identity(directory: str) -> None:
-    """Leave empty what every container gets from its engine: no host's names are in an image."""
-    for name in ("hostname", "hosts", "resolv.conf"):
-        write(directory, f"etc/{name}")

@@ -6,8 +6,8 @@ import os
 import shutil
 import subprocess
 
-from onggi.engine.bootstrap.base import write, write_identity
 from onggi.engine.bootstrap.elf import is_static
+from onggi.engine.bootstrap.root_files import write, write_identity
 from onggi.errors import Unsupported
 
 TYPE_CHECKING = False

@@ -16,9 +16,9 @@ import shutil
 import subprocess
 
 from onggi.engine.bootstrap import host_apt
-from onggi.engine.bootstrap.base import write, write_identity
 from onggi.engine.bootstrap.changelogs import newest_change
 from onggi.engine.bootstrap.failure import BootstrapFailed
+from onggi.engine.bootstrap.root_files import write, write_identity
 from onggi.errors import InvalidInput, Unsupported
 from onggi.store import trees
 
