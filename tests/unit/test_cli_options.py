@@ -13,8 +13,8 @@ from onggi.cli.options import (
     Texts,
     UsageError,
     Whole,
-    parse,
 )
+from onggi.cli.parsing import parse
 from onggi.cli.table import COMMANDS
 
 OPTIONS = Section(

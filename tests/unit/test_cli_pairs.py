@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from onggi.cli import pairs
-from onggi.cli.options import Command, Given, Section, Texts, UsageError, parse
+from onggi.cli.options import Command, Given, Section, Texts, UsageError
+from onggi.cli.parsing import parse
 
 COMMAND = Command(
     description="",

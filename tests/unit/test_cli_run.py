@@ -2,7 +2,8 @@
 
 import pytest
 
-from onggi.cli.options import Switch, UsageError, parse
+from onggi.cli.options import Switch, UsageError
+from onggi.cli.parsing import parse
 from onggi.cli.run import COMMAND, RESOURCES, container_options
 from onggi.engine.options import ContainerOptions
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import textwrap
 
-from onggi.cli.options import Command, Option, Section, Switch, UsageError, nearest
+from onggi.cli.options import Command, Option, Section, Switch, UsageError
+from onggi.cli.parsing import nearest
 from onggi.cli.table import COMMANDS, MANAGEMENT, TOP_LEVEL, listed, managed
 
 TYPE_CHECKING = False

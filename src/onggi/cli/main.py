@@ -13,7 +13,8 @@ import sys
 
 from onggi.cli.careful import Careful
 from onggi.cli.invocation import STDERR, STDOUT, Invocation, sentence, silence
-from onggi.cli.options import Command, Given, Section, Switch, Text, UsageError, bad_value, parse
+from onggi.cli.options import Command, Given, Section, Switch, Text, UsageError, bad_value
+from onggi.cli.parsing import parse
 from onggi.cli.table import COMMANDS, MANAGEMENT, find
 from onggi.errors import Internal, OnggiError
 
