@@ -168,7 +168,14 @@ def test_one_more_host_is_another_step(jar: Onggi) -> None:
 
 def test_options_that_change_nothing(jar: Onggi, context: Path) -> None:
     plain = jar("build", "-q", context).stdout
-    words = ["--rm", "--force-rm=true", "--load", "--compress", "--provenance=false"]
+    words = [
+        "--rm",
+        "--force-rm=true",
+        "--load",
+        "--compress",
+        "--pull=false",
+        "--provenance=false",
+    ]
     assert jar("build", "-q", *words, context).stdout == plain
 
 
@@ -176,6 +183,7 @@ def test_options_that_change_nothing(jar: Onggi, context: Path) -> None:
     ("options", "code", "message"),
     [
         (["--push"], 125, "--push is not available: there is no registry client yet"),
+        (["--pull"], 125, "--pull is not available: there is no registry to pull from yet"),
         (["--ssh=default"], 125, "--ssh is not available: pass a key as --secret"),
         (["--cache-from", "x"], 125, "--cache-from is not available: the cache lies in the store"),
         (["--provenance=true"], 125, "--provenance true is not available: no attestations"),

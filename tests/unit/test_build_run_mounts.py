@@ -5,7 +5,7 @@ import pytest
 from onggi.build.errors import SyntaxProblem
 from onggi.build.options import BuildOptions, Secret
 from onggi.build.run_mounts import RunMount, read_mount, stages_of_mounts
-from onggi.errors import InvalidInput, Unsupported
+from onggi.errors import InvalidInput
 
 
 def read(text: str) -> RunMount:
@@ -124,5 +124,3 @@ def test_options_that_cannot_be_met() -> None:
         BuildOptions(context=".", labels={"\udcff": "b"})
     with pytest.raises(InvalidInput, match="network"):
         BuildOptions(context=".", network="bridge")
-    with pytest.raises(Unsupported, match="pulled"):
-        BuildOptions(context=".", pull=True)

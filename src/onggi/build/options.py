@@ -6,7 +6,7 @@ import io
 import os
 
 from onggi.build.source import is_text
-from onggi.errors import InvalidInput, Unsupported
+from onggi.errors import InvalidInput
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -129,7 +129,7 @@ class BuildOptions:
         tags: names for the image, as users write them. target: a stage, empty for the last.
         build_args: by name. labels: put on the image. secrets: by id, for RUN to ask for.
         no_cache: every step is run anew. network: for RUN steps: default, host or none.
-        platform: refused unless it is this machine's. pull: refused while there is no registry.
+        platform: refused unless it is this machine's.
         stdin: standard input, read where `-` names it. outputs: where the result goes, into the
             store if nowhere else. no_cache_stages: those that are run anew. annotations: put on
             the manifest. hosts: (name, address) of hosts that RUN steps know beside others.
@@ -151,7 +151,6 @@ class BuildOptions:
         "no_cache_stages",
         "outputs",
         "platform",
-        "pull",
         "secrets",
         "stdin",
         "tags",
@@ -171,7 +170,6 @@ class BuildOptions:
         no_cache: bool = False,
         network: str = "default",
         platform: str = "",
-        pull: bool = False,
         stdin: BinaryIO | bytes = b"",
         outputs: Sequence[Output] = (),
         no_cache_stages: Sequence[str] = (),
@@ -182,10 +180,6 @@ class BuildOptions:
     ) -> None:
         if network not in _NETWORKS:
             raise InvalidInput(f"network {network!r} is unsupported", hint=", ".join(_NETWORKS))
-        if pull:
-            raise Unsupported(
-                "images cannot be pulled yet", hint="leave out --pull to build on local images"
-            )
         for kind, values in (("build arg", build_args), ("label", labels)):
             _require_text(kind, values or {})
         self.context = context
@@ -198,7 +192,6 @@ class BuildOptions:
         self.no_cache = no_cache
         self.network = network
         self.platform = platform
-        self.pull = pull
         self.outputs = tuple(outputs)
         self.no_cache_stages = frozenset(name.lower() for name in no_cache_stages)
         self.annotations = dict(annotations or {})

@@ -13,6 +13,7 @@ _NETWORK = (
     "containers have no network of their own but loopback yet; with --network host, the program's "
     "ports are the host's"
 )
+_NO_REGISTRY = "there is no registry to pull from yet; build, load, import or bootstrap the image"
 _OWN = "a container always has its own"
 _HEALTH = "health checks are kept in images and shown, but nobody runs them yet"
 _WINDOWS = "it is for Windows"
@@ -65,11 +66,7 @@ _RUN: tuple[Absent, ...] = (
         for name in ("cmd", "interval", "retries", "start-interval", "start-period", "timeout")
     ),
     AbsentSwitch("no-healthcheck", "", fine=_ANYWAY),
-    Absent(
-        "pull",
-        "there is no registry to pull from yet; build, load, import or bootstrap the image",
-        fine=("missing", "never"),
-    ),
+    Absent("pull", _NO_REGISTRY, fine=("missing", "never")),
     AbsentSwitch("quiet", "", short="q", fine=_ANYWAY),
     AbsentSwitch("disable-content-trust", "", fine=_ANYWAY),
     Absent("runtime", "containers are run by onggi itself", fine=("", "onggi")),
@@ -115,6 +112,7 @@ _BUILD: tuple[Absent, ...] = (
     AbsentSwitch(
         "push", "there is no registry client yet; build, then skopeo copy oci:STORE:NAME docker://"
     ),
+    AbsentSwitch("pull", _NO_REGISTRY, fine=("false",)),
     Absent("ssh", "pass a key as --secret id=NAME,src=FILE"),
     Absent("cache-from", _CACHE),
     Absent("cache-to", _CACHE),

@@ -49,7 +49,6 @@ COMMAND = Command(
             ),
             Text("platform", "", "OS/ARCH", "Refuse to build for another machine than this"),
             Text("progress", "", "STYLE", "Show it as auto, plain, tty, quiet or rawjson", "auto"),
-            Switch("pull", "", "Look for newer base images; refused, as none can be pulled yet"),
             Switch("quiet", "q", "Print the image's ID and nothing else"),
             Texts("secret", "", "id=NAME,src=FILE", "Lend a file or env=VARIABLE to RUN steps"),
             Texts("tag", "t", "NAME[:TAG]", "Name the image"),
@@ -142,7 +141,6 @@ def build_options(given: Given) -> BuildOptions:
         no_cache=given.on("no-cache"),
         network=given.text("network") or "default",
         platform=given.text("platform") or "",
-        pull=given.on("pull"),
         stdin=sys.stdin.buffer,
         outputs=[Output.parse(raw) for raw in given.texts("output")],
         no_cache_stages=[
