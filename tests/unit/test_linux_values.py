@@ -7,7 +7,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from onggi.linux import capability, cgroup, mountinfo, numbers, seccomp, signals, terminal
+from onggi.linux import (
+    capability,
+    cgroup,
+    mountinfo,
+    namespace,
+    numbers,
+    seccomp,
+    signals,
+    terminal,
+)
 
 
 @pytest.mark.parametrize(
@@ -164,3 +173,21 @@ def test_what_is_no_seccomp_program_never_reaches_the_kernel(program: bytes) -> 
 def test_argument_offsets_are_those_of_struct_seccomp_data() -> None:
     assert struct.calcsize("=iIQ") == seccomp.OFFSET_ARGS
     assert struct.calcsize("=i") == seccomp.OFFSET_ARCH
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("kernel.msgmax", "ipc"),
+        ("kernel.shm_rmid_forced", "ipc"),
+        ("fs.mqueue.msg_max", "ipc"),
+        ("net.core.somaxconn", "network"),
+        ("kernel.domainname", "uts"),
+        ("kernel.hostname", ""),
+        ("kernel.panic", ""),
+        ("fs.mqueue", ""),
+        ("network", ""),
+    ],
+)
+def test_which_namespace_has_a_parameter(name: str, kind: str) -> None:
+    assert namespace.of_parameter(name) == kind

@@ -8,7 +8,7 @@ from __future__ import annotations
 from onggi.engine import volumes
 from onggi.engine.environment import assignments, merged
 from onggi.errors import InvalidInput
-from onggi.linux import signals
+from onggi.linux import namespace, signals
 from onggi.resources import layout
 from onggi.runtime import capabilities, spec
 
@@ -25,11 +25,6 @@ if TYPE_CHECKING:
 NETWORKS = ("none", "host")
 USERNS = ("host", "auto")
 
-# Parameters of System V IPC, all in one namespace. Source: ipc_namespaces(7).
-_SYSCTLS = (
-    *("kernel.msgmax", "kernel.msgmnb", "kernel.msgmni", "kernel.sem", "kernel.shmall"),
-    *("kernel.shmmax", "kernel.shmmni", "kernel.shm_rmid_forced"),
-)
 # Of `--security-opt`, what each key may say.
 _SECURITY = {
     "no-new-privileges": ("true", "false"),
@@ -177,9 +172,9 @@ def _sysctls(options: ContainerOptions) -> dict[str, str]:
 
 
 def _is_own_sysctl(name: str, options: ContainerOptions) -> bool:
-    """Tell whether namespaces divide a parameter. Source: docker/cli opts, ValidateSysctl."""
-    own = name in _SYSCTLS or name.startswith("fs.mqueue.")
-    return own or (name.startswith("net.") and options.network != "host")
+    """Tell whether it may be set. Source: docker/cli opts, ValidateSysctl."""
+    kind = namespace.of_parameter(name)
+    return kind == "ipc" or (kind == "network" and options.network != "host")
 
 
 def _process(options: ContainerOptions, parts: Parts) -> dict[str, Any]:

@@ -38,8 +38,27 @@ NAMESPACES = {
     "mount": (CLONE_NEWNS, "mnt"),
 }
 
+# Parameters of System V IPC. Source: ipc_namespaces(7).
+_IPC_PARAMETERS = (
+    *("kernel.msgmax", "kernel.msgmnb", "kernel.msgmni", "kernel.sem", "kernel.shmall"),
+    *("kernel.shmmax", "kernel.shmmni", "kernel.shm_rmid_forced"),
+)
+
 _unshare = bind("unshare", c_int)
 _setns = bind("setns", c_int, c_int)
+
+
+def of_parameter(name: str) -> str:
+    """Return the kind of namespace that has its own value of a kernel parameter; "": none has.
+
+    Args: name: with dots, as sysctl(8) writes it.
+    Source: namespaces(7), ipc_namespaces(7), network_namespaces(7), uts_namespaces(7).
+    """
+    if name in _IPC_PARAMETERS or name.startswith("fs.mqueue."):
+        return "ipc"
+    if name.startswith("net."):
+        return "network"
+    return "uts" if name == "kernel.domainname" else ""
 
 
 def unshare(flags: int) -> None:

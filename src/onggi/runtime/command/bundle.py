@@ -13,7 +13,7 @@ import os
 import stat
 
 from onggi.errors import InvalidInput, Unsupported
-from onggi.linux import capability
+from onggi.linux import capability, namespace
 from onggi.oci import jsontext
 from onggi.resources.devices import DEFAULT_RULES
 from onggi.runtime.command import schema
@@ -27,20 +27,6 @@ FILE = "config.json"
 _MOST_BYTES = 16 << 20
 
 _SETS = ("bounding", "effective", "permitted", "inheritable", "ambient")
-
-# Kernel parameters that belong to a namespace, and the namespace.
-_IPC_SYSCTLS = frozenset(
-    (
-        "kernel.msgmax",
-        "kernel.msgmnb",
-        "kernel.msgmni",
-        "kernel.sem",
-        "kernel.shmall",
-        "kernel.shmmax",
-        "kernel.shmmni",
-        "kernel.shm_rmid_forced",
-    )
-)
 
 
 def read(directory: str, file: str, warn: Callable[[str], None]) -> dict[str, Any]:
@@ -205,13 +191,8 @@ def _require_own_sysctl(name: str, kinds: dict[str, str]) -> None:
     dotted = name.replace("/", ".") if "." not in name.partition("/")[0] else name
     if ".." in dotted.split("/") or not dotted:
         raise InvalidInput(f"sysctl {name!r} is no kernel parameter")
-    if dotted in _IPC_SYSCTLS or dotted.startswith("fs.mqueue."):
-        needed = "ipc"
-    elif dotted.startswith("net."):
-        needed = "network"
-    elif dotted == "kernel.domainname":
-        needed = "uts"
-    else:
+    needed = namespace.of_parameter(dotted)
+    if not needed:
         raise InvalidInput(f"sysctl {name!r} is not in a separate kernel namespace")
     if needed not in kinds:
         raise InvalidInput(f"sysctl {name!r} is not allowed in the hosts {needed} namespace")
