@@ -476,6 +476,39 @@ def test_without_pivot_root(runtime: OciRuntime) -> None:
     assert mount_line(table, "/proc")[-3] == "proc"
 
 
+@pytest.mark.parametrize("users", [False, True], ids=["plain", "mapped"])
+def test_a_mount_that_shows_other_owners(ours: OciRuntime, tmp_path: Path, users: bool) -> None:
+    source = tmp_path / "given"
+    source.mkdir()
+    (source / "file").touch()
+    os.chown(source / "file", 1234, 1235)
+    mapping = [{"containerID": 1234, "hostID": 10 + 100_000 * users, "size": 10}]
+
+    def change(config: Json) -> None:
+        if users:
+            mapped(config)
+        entry = {"destination": "/a", "type": "bind", "source": str(source), "options": ["bind"]}
+        config["mounts"].append({**entry, "uidMappings": mapping, "gidMappings": mapping})
+
+    name = ours.identifier()
+    bundle = ours.bundle(name, "stat", "-c", "%u %g", "/a/file", change=change)
+    if users:
+        subprocess.run(["chown", "-R", "100000:100000", bundle / "rootfs"], check=True)
+    done = ours("run", "--bundle", bundle, name)
+    assert done.stdout.split() == ["10", "11"]
+
+
+def test_half_a_mapping_is_refused(ours: OciRuntime) -> None:
+    mapping = [{"containerID": 0, "hostID": 1, "size": 1}]
+
+    def change(config: Json) -> None:
+        entry = {"destination": "/a", "type": "bind", "source": "/tmp", "options": ["bind"]}
+        config["mounts"].append({**entry, "uidMappings": mapping})
+
+    done = ours.run("true", change=change)
+    assert (done.returncode, "not both" in done.stderr) == (1, True)
+
+
 def test_time_offsets(ours: OciRuntime) -> None:
     def change(config: Json) -> None:
         config["linux"]["namespaces"].append({"type": "time"})

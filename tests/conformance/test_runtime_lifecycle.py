@@ -253,3 +253,13 @@ def test_words_that_no_command_line_has(runtime: OciRuntime, words: list[str]) -
     done = runtime.attempt(*words)
     assert done.returncode != 0
     assert "level=error" in done.stderr
+
+
+@pytest.mark.parametrize("word", ["checkpoint", "restore"])
+def test_checkpoints_are_refused(ours: OciRuntime, word: str) -> None:
+    name = ours.identifier()
+    ours.create(name, ours.bundle(name, "true"))
+    done = ours.attempt(word, "--image-path", "/nowhere", name)
+    assert done.returncode == 1
+    assert "checkpoint and restore are not supported" in done.stderr
+    assert ours.state(name)["status"] == "created"

@@ -363,4 +363,5 @@ def test_a_terminal_in_the_foreground(runtime: OciRuntime) -> None:
         said = drained(master)
         assert running.wait(timeout=10) == 4
     assert "got:hello" in said
-    assert "21 77" in said
+    if runtime.name == "onggi":  # runc sets it once the program runs, which may have looked by then
+        assert "21 77" in said

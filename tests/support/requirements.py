@@ -18,6 +18,7 @@ PROGRAMS = {
     "buildah": "buildah",
     "busybox": "busybox",
     "compiler": "cc",
+    "containerd": "containerd",
     "crun": "crun",
     "mmdebstrap": "mmdebstrap",
     "podman": "podman",

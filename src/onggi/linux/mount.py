@@ -293,15 +293,17 @@ def mount_setattr(
     check(result, "mount_setattr", path or None)
 
 
-def idmap(tree: SupportsIndex, userns_fd: SupportsIndex) -> None:
+def idmap(tree: SupportsIndex, userns_fd: SupportsIndex, *, deep: bool = False) -> None:
     """Let the detached mount `tree` show the owners that user namespace `userns_fd` gives them.
 
+    Args: deep: and every mount below it.
     Raises: OSError: EINVAL, its filesystem can't, of which a note tells; tmpfs can since Linux
         6.3, ext4 and XFS always could, overlayfs can't.
     Source: mount_setattr(2), "ID-mapped mounts".
     """
     try:
-        mount_setattr(tree, "", AT_EMPTY_PATH, attr_set=MOUNT_ATTR_IDMAP, userns_fd=userns_fd)
+        flags = AT_EMPTY_PATH | (AT_RECURSIVE if deep else 0)
+        mount_setattr(tree, "", flags, attr_set=MOUNT_ATTR_IDMAP, userns_fd=userns_fd)
     except OSError as error:
         if error.errno == errno.EINVAL:
             error.add_note("this filesystem can't show other owners on this kernel")

@@ -82,8 +82,7 @@ def _expect(ours: int, kind: bytes) -> bytes:
 
 
 def _map(pid: int, user_map: UserMap) -> None:
-    for file, lines in (("uid_map", user_map.uids), ("gid_map", user_map.gids)):
-        text = "".join(f"{inside} {outside} {count}\n" for inside, outside, count in lines)
+    for file, text in zip(("uid_map", "gid_map"), user_map.texts(), strict=True):
         fd = os.open(f"/proc/{pid}/{file}", os.O_WRONLY | os.O_CLOEXEC)
         try:
             os.write(fd, text.encode())  # in one write, as the kernel demands

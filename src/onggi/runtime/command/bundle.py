@@ -133,16 +133,18 @@ def keep_capabilities(process: dict[str, Any], warn: Callable[[str], None]) -> N
             sets[name] = list(dict.fromkeys(known))
     if unknown:
         warn(f"ignoring unknown or unavailable capabilities: {sorted(unknown)}")
-    _keep_ambient(sets, warn)
+    _keep_ambient(sets)
 
 
-def _keep_ambient(sets: dict[str, list[str]], warn: Callable[[str], None]) -> None:
-    """Keep of the ambient set what the kernel lets one raise: capabilities(7), "Ambient"."""
+def _keep_ambient(sets: dict[str, list[str]]) -> None:
+    """Keep of the ambient set what the kernel lets one raise: capabilities(7), "Ambient".
+
+    Without a word, as runc and crun: engines ask for it in every container, and never got it since
+    they ceased to make capabilities inheritable (CVE-2022-24769).
+    """
     base = set(sets.get("permitted", [])) & set(sets.get("inheritable", []))
-    lost = [one for one in sets.get("ambient", []) if one not in base]
-    if lost:
+    if "ambient" in sets:
         sets["ambient"] = [one for one in sets["ambient"] if one in base]
-        warn(f"can't raise ambient capabilities that are not inheritable: {lost}")
 
 
 def _fill_root(config: dict[str, Any], directory: str) -> None:
@@ -168,6 +170,18 @@ def _fill_mounts(config: dict[str, Any], directory: str) -> None:
             if not entry.get("source"):
                 raise InvalidInput(f"bind mount at {target!r} has no source")
             entry["source"] = os.path.normpath(os.path.join(directory, entry["source"]))
+        _require_mappings(entry, options)
+
+
+def _require_mappings(entry: dict[str, Any], options: list[str]) -> None:
+    """Refuse half of a mapping. Source: runc libcontainer/configs/validate, checkIDMapMounts."""
+    mappings = [entry[name] for name in ("uidMappings", "gidMappings") if entry.get(name)]
+    if not mappings:
+        return
+    if len(mappings) == 1:
+        raise InvalidInput(f"mount at {entry['destination']!r} maps users or groups, not both")
+    if "bind" not in options and "rbind" not in options and entry.get("type") != "bind":
+        raise InvalidInput(f"mount at {entry['destination']!r} has mappings and is no bind mount")
 
 
 def _require_namespaces(config: dict[str, Any], linux: dict[str, Any]) -> None:

@@ -74,10 +74,19 @@ def _plan_mount(
     kind = entry.get("type", "bind" if BIND.intersection(options) else "none")
     if kind == "bind" or BIND.intersection(options):
         words = options if BIND.intersection(options) else ("rbind", *options)
+        if entry.get("uidMappings"):
+            return _plan_mapped(entry, target, words)
         return [mounts.BindMount(entry["source"], target, words)]
     if kind == "cgroup":
         return plan_cgroup_view(target, options, hierarchies, own)
     return [mounts.MountFilesystem(kind, entry.get("source", kind), target, options)]
+
+
+def _plan_mapped(entry: dict[str, Any], target: str, words: tuple[str, ...]) -> list[Step]:
+    from onggi.runtime.plan.users import user_map
+    from onggi.runtime.steps.owners import MappedBind
+
+    return [MappedBind(entry["source"], target, words, user_map(entry))]
 
 
 def plan_cgroup_view(

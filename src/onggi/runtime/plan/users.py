@@ -20,6 +20,23 @@ class UserMap:
         self.uids = uids
         self.gids = gids
 
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, UserMap) and (self.uids, self.gids) == (other.uids, other.gids)
+
+    def __hash__(self) -> int:
+        return hash((self.uids, self.gids))
+
+    def __repr__(self) -> str:
+        return f"UserMap({self.uids!r}, {self.gids!r})"
+
+    def texts(self) -> tuple[str, str]:
+        """Return what is written to uid_map and to gid_map."""
+        uids, gids = (
+            "".join(f"{inside} {outside} {count}\n" for inside, outside, count in lines)
+            for lines in (self.uids, self.gids)
+        )
+        return uids, gids
+
     def outside(self, uid: int, gid: int) -> tuple[int, int]:
         """Return the host's IDs of a user and group of the inside.
 
@@ -36,7 +53,7 @@ def _outside(identifier: int, lines: tuple[tuple[int, int, int], ...]) -> int:
 
 
 def user_map(linux: dict[str, Any]) -> UserMap:
-    """Return the mappings that a configuration with a user namespace states."""
+    """Return the mappings that `linux` of a configuration, or one of its mounts, states."""
 
     def lines(name: str) -> tuple[tuple[int, int, int], ...]:
         entries = linux.get(name, [])

@@ -197,19 +197,24 @@ class BindMount(Step):
         """Return a detached copy of the source's mount, with the attributes that were asked for.
 
         Args: userns_fd: the container's user namespace, by which owners are translated where the
-            options say `idmap`.
+            options say `idmap`, or `ridmap` for everything below as well.
         """
         depth = mount.AT_RECURSIVE if "rbind" in self.options else 0
         flags = mount.OPEN_TREE_CLONE | mount.OPEN_TREE_CLOEXEC | depth
         tree = mount.open_tree(AT_FDCWD, self.source, flags)
         try:
             self._set_attributes(tree)
-            if userns_fd >= 0 and "idmap" in self.options:
-                mount.idmap(tree, userns_fd)
+            self.translate(tree, userns_fd)
         except OSError:
             os.close(tree)
             raise
         return tree
+
+    def translate(self, tree: int, userns_fd: int) -> None:
+        """Have the tree show the container's owners, where it is in a user namespace and asks."""
+        deep = "ridmap" in self.options
+        if userns_fd >= 0 and (deep or "idmap" in self.options):
+            mount.idmap(tree, userns_fd, deep=deep)
 
     def _set_attributes(self, tree: int) -> None:
         set_bits, clear_bits = words.attributes(self.options)
