@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 
-from onggi.engine import places, recovery
+from onggi.engine import creation, places, recovery
 from onggi.engine.users import read_accounts
 from onggi.errors import Internal, OnggiError
 from onggi.runtime import capabilities, frames, rundir, spec
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from onggi.runtime.session import Session as Channel
 
 _HOSTNAME = "onggi-build"
-_LOCALHOST = "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n"
 
 
 class ContainerExecutor:
@@ -93,7 +92,7 @@ class ContainerExecutor:
 
     def _files(self, request: RunRequest, directory: str) -> list[Any]:
         """Say who and where the command is; what it needs of the host to reach a network."""
-        own = _LOCALHOST if request.network != "host" else _read("/etc/hosts")
+        own = creation.hosts(request.network)
         lines = [
             f"127.0.0.1\t{_HOSTNAME}",
             *(f"{address}\t{name}" for name, address in self._hosts),
@@ -166,14 +165,6 @@ def _follow(channel: Channel, request: RunRequest) -> int:
     if channel.final is None:
         raise Internal("the monitor of a build step was killed")
     return channel.final.exit_code
-
-
-def _read(path: str) -> str:
-    try:
-        with open(path, encoding="utf-8", errors="replace") as file:
-            return file.read()
-    except FileNotFoundError:
-        return _LOCALHOST
 
 
 def _bound(target: str, source: str) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import os
 import time
 
 from onggi.engine import limits, names, spec, volumes
-from onggi.engine.places import FILES, beneath, root_directory, run_directory
+from onggi.engine.places import FILES, beneath, filters, root_directory, run_directory
 from onggi.engine.users import read_accounts
 from onggi.errors import AlreadyExists
 from onggi.image.images import get_image
@@ -176,14 +176,21 @@ def _require_filter(store: Store, record: dict[str, Any]) -> None:
         from onggi.engine import own_filter
 
         held = record["config"]["process"]["capabilities"]["bounding"]
-        own_filter.filter_file(record["seccomp"], held, f"{store.root}/cache/seccomp")
+        own_filter.filter_file(record["seccomp"], held, filters(store))
 
 
 def _contents(options: ContainerOptions, identifier: str) -> dict[str, str]:
     """Return the files that say who and where the container is, by name."""
-    hosts = _read("/etc/hosts") if options.network == "host" else _LOCALHOST
-    name = _hostname(options, identifier)
-    return {"hosts": hosts, "hostname": f"{name}\n", "resolv.conf": _read("/etc/resolv.conf")}
+    return {
+        "hosts": hosts(options.network),
+        "hostname": f"{_hostname(options, identifier)}\n",
+        "resolv.conf": _read("/etc/resolv.conf"),
+    }
+
+
+def hosts(network: str) -> str:
+    """Return what /etc/hosts says on a network: what the host's own does, or loopback's names."""
+    return (network == "host" and _read("/etc/hosts")) or _LOCALHOST
 
 
 def _hostname(options: ContainerOptions, identifier: str) -> str:

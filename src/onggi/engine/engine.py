@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 
+from onggi.engine import places
 from onggi.errors import Denied
 from onggi.runtime.session import Session as Channel
 from onggi.store.store import DEFAULT_ROOT, Store
@@ -138,7 +139,7 @@ class Engine:
         if said == "unconfined":
             return "", 0
         held = record["config"]["process"]["capabilities"]["bounding"]
-        directory = f"{self.store.root}/cache/seccomp"
+        directory = places.filters(self.store)
         if said != "default":
             from onggi.engine import own_filter
 

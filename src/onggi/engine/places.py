@@ -29,6 +29,11 @@ def root_directory(store: Store) -> str:
     return path
 
 
+def filters(store: Store) -> str:
+    """Return where compiled seccomp filters are kept; who reads one makes it at the first need."""
+    return f"{store.root}/cache/seccomp"
+
+
 def beneath(store: Store) -> str:
     """Return a directory with the places that every container mounts on, made at first use.
 
