@@ -25,7 +25,6 @@ from onggi.runtime.order import Watch
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from onggi.runtime.starter import Begun
     from onggi.runtime.state import State
     from onggi.runtime.stdio import HostEnds
 
@@ -263,6 +262,35 @@ class Monitor:
                 os.set_inheritable(fd, True)
         words = [*map(str, kept), str(int(self._input_ended))]
         os.execv(sys.executable, command("settled", self._watch, self._state, *words))
+
+
+class Begun:
+    """What a monitor must know of a container that its starter started.
+
+    pidfd: its first process. told_fd: a file in memory with the rest, which is read at the first
+    need. fds: the host's ends of its streams, as `stdio.taken` takes them. The descriptors are the
+    monitor's. settle: Order.settle. is_apart: whether it takes nothing from who is attached, input
+    or size, and outlives them.
+    """
+
+    __slots__ = ("fds", "is_apart", "pidfd", "settle", "terminal", "told_fd")
+
+    def __init__(
+        self,
+        *,
+        pidfd: int,
+        told_fd: int,
+        fds: tuple[int, ...],
+        terminal: bool,
+        is_apart: bool,
+        settle: bool,
+    ) -> None:
+        self.pidfd = pidfd
+        self.told_fd = told_fd
+        self.fds = fds
+        self.terminal = terminal
+        self.is_apart = is_apart
+        self.settle = settle
 
 
 def look_after(begun: Begun, client_fd: int, lock_fd: int) -> None:

@@ -23,6 +23,7 @@ import os
 from onggi.linux import channel, process
 from onggi.oci import jsontext
 from onggi.runtime import failure, frames, monitor, start, state, stdio
+from onggi.runtime.monitor import Begun
 from onggi.runtime.plan.container import plan_container
 
 TYPE_CHECKING = False
@@ -36,35 +37,6 @@ if TYPE_CHECKING:
     from onggi.runtime.state import State
 
 _BEGUN = b"begun"
-
-
-class Begun:
-    """What a monitor must know of a container that its starter started.
-
-    pidfd: its first process. told_fd: a file in memory with the rest, which is read at the first
-    need. fds: the host's ends of its streams, as `stdio.taken` takes them. The descriptors are the
-    monitor's. settle: Order.settle. is_apart: whether it takes nothing from who is attached, input
-    or size, and outlives them.
-    """
-
-    __slots__ = ("fds", "is_apart", "pidfd", "settle", "terminal", "told_fd")
-
-    def __init__(
-        self,
-        *,
-        pidfd: int,
-        told_fd: int,
-        fds: tuple[int, ...],
-        terminal: bool,
-        is_apart: bool,
-        settle: bool,
-    ) -> None:
-        self.pidfd = pidfd
-        self.told_fd = told_fd
-        self.fds = fds
-        self.terminal = terminal
-        self.is_apart = is_apart
-        self.settle = settle
 
 
 def fork(
