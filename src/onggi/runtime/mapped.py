@@ -12,7 +12,7 @@ namespace are mounted by a process that is born in it.
     ◀─────────────────────────────────── "map"   enters its cgroups, still as the host's root
     writes uid_map and gid_map
     opens the root and the binds
-    "tree" + fd, …, "mapped" ──────────────────▶ becomes root of it
+    "T" + place + fd, …, "mapped" ─────────────▶ becomes root of it
     sets its limits
     "go" ──────────────────────────────────────▶ goes on as in start.py
 
