@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -185,6 +186,18 @@ def test_run_detached(runtime: OciRuntime) -> None:
     name = runtime.identifier()
     runtime("run", "--detach", "--bundle", runtime.bundle(name, "sleep", "100"), name)
     assert runtime.state(name)["status"] == "running"
+
+
+def test_run_of_what_another_deletes(runtime: OciRuntime) -> None:
+    name = runtime.identifier()
+    bundle = runtime.bundle(name, "sleep", "100")
+    line = runtime.line("run", "--bundle", bundle, name)
+    with subprocess.Popen(line, stdin=subprocess.DEVNULL) as running:
+        wait_for_file(runtime.root / name / "state.json")
+        runtime.wait_until(name, "running")
+        runtime("delete", "--force", name)
+        assert running.wait(timeout=10) == 137
+    assert not runtime.remains(name)
 
 
 def test_run_keep(runtime: OciRuntime) -> None:

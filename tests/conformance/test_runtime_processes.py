@@ -365,3 +365,39 @@ def test_a_terminal_in_the_foreground(runtime: OciRuntime) -> None:
     assert "got:hello" in said
     if runtime.name == "onggi":  # runc sets it once the program runs, which may have looked by then
         assert "21 77" in said
+
+
+def test_exec_passes_descriptors(runtime: OciRuntime, idle: str) -> None:
+    reader, writer = os.pipe()
+    os.write(writer, b"passed\n")
+    os.close(writer)
+    script = "cat <&3; ls /proc/self/fd | busybox wc -w"
+    try:
+        done = runtime("exec", "--preserve-fds", "1", idle, "sh", "-c", script, **at_three(reader))
+    finally:
+        os.close(reader)
+    assert done.stdout.split() == ["passed", "5"]
+
+
+def test_exec_passes_nothing_else(runtime: OciRuntime, idle: str) -> None:
+    reader, writer = os.pipe()
+    try:
+        done = runtime("exec", idle, "ls", "/proc/self/fd", **at_three(reader))
+    finally:
+        os.close(reader)
+        os.close(writer)
+    assert done.stdout.split() == ["0", "1", "2", "3"]
+
+
+def test_exec_by_a_user_that_opens_its_streams_again(runtime: OciRuntime, idle: str) -> None:
+    reader, writer = os.pipe()
+    try:
+        line = runtime.line("exec", "--user", "77:77", idle, "sh", "-c", "echo again > /dev/stdout")
+        done = subprocess.run(
+            line, stdout=writer, stdin=subprocess.DEVNULL, timeout=30, check=False
+        )
+        assert done.returncode == 0
+        assert os.read(reader, 100) == b"again\n"
+    finally:
+        os.close(reader)
+        os.close(writer)

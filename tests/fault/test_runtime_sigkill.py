@@ -54,6 +54,8 @@ def test_create_is_killed(runtime: OciRuntime) -> None:
         assert_deletable(runtime, name)
         runtime.create(name, bundle)  # and the name is free
         runtime("delete", name)
+    # Nor is anything left of those that had no name yet.
+    assert not [path for path in runtime.root.iterdir() if path.name.startswith("~new")]
 
 
 def assert_deletable(runtime: OciRuntime, name: str) -> None:

@@ -195,6 +195,28 @@ def without(config: Json, kind: str) -> None:
     config["linux"]["namespaces"] = [entry for entry in namespaces if entry["type"] != kind]
 
 
+def mapped(config: Json) -> None:
+    """Give a container a user namespace, whose root is user 100000 of the host."""
+    config["linux"]["namespaces"].append({"type": "user"})
+    for key in ("uidMappings", "gidMappings"):
+        config["linux"][key] = [{"containerID": 0, "hostID": 100_000, "size": 65536}]
+    config["linux"].pop("maskedPaths")
+    config["mounts"][-1]["options"].append("gid=5")
+
+
+def inside(runtime: OciRuntime, *args: str, **members: Json) -> str:
+    """Run a program with some members of process, linux or the configuration changed."""
+
+    def change(config: Json) -> None:
+        config["process"].update(members.get("process", {}))
+        config["linux"].update(members.get("linux", {}))
+        config.update(members.get("config", {}))
+
+    done = runtime.run(*args, change=change)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
 def environment(**variables: str) -> dict[str, str]:
     """Return this process's environment with some more."""
     return {**os.environ, **variables}

@@ -37,6 +37,7 @@ PAUSED = "paused"
 STOPPED = "stopped"
 
 _LETTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_+,-.")
+_HALF_MADE = "~new-"  # no container's name begins so
 _MOST_LETTERS = 255  # of a file's name
 _ENDED = ("Z", "X", "x")  # states of a process that runs no more: proc_pid_stat(5)
 
@@ -176,7 +177,8 @@ def make(root: str, record: Record) -> Folder:
     """
     require_identifier(record.id)
     os.makedirs(root, 0o711, exist_ok=True)
-    path, half_made = f"{root}/{record.id}", f"{root}/~{record.id}.{os.getpid()}"
+    _sweep(root)
+    path, half_made = f"{root}/{record.id}", f"{root}/{_HALF_MADE}{os.getpid()}"
     os.mkdir(half_made, 0o711)
     fd = -1
     try:
@@ -192,6 +194,17 @@ def make(root: str, record: Record) -> Folder:
             raise AlreadyExists("container with given ID already exists") from error
         raise
     return Folder(path, record.id, fd)
+
+
+def _sweep(root: str) -> None:
+    """Remove what creators left that were killed before their container had its name."""
+    for name in os.listdir(root):
+        pid = name.removeprefix(_HALF_MADE)
+        if pid != name and pid.isdigit() and not os.path.exists(f"/proc/{pid}"):
+            try:
+                _write_off(f"{root}/{name}")
+            except FileNotFoundError:
+                continue  # another one sweeps as well
 
 
 def _write_off(path: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from onggi.errors import NotFound
 from onggi.runtime.command import begin, delete, foreground, launching, record
 from onggi.runtime.command.words import Command, Option
 
@@ -30,10 +31,17 @@ def execute(words: Words, runtime: Runtime) -> int:
     if detach:
         return 0
     code = foreground.wait(started)
-    with record.hold(runtime.root, known.id) as folder:
-        if not words.has("keep"):
-            delete.remove(folder, folder.read(), runtime)
+    if not words.has("keep"):
+        _remove(known, runtime)
     return code
+
+
+def _remove(known: Record, runtime: Runtime) -> None:
+    try:
+        with record.hold(runtime.root, known.id) as folder:
+            delete.remove(folder, folder.read(), runtime)
+    except NotFound:
+        pass  # somebody deleted it by force, which is why it ended
 
 
 def _tell_started(known: Record, runtime: Runtime) -> None:

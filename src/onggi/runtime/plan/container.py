@@ -11,7 +11,7 @@ from __future__ import annotations
 from onggi.errors import InvalidInput
 from onggi.runtime.plan import cgroups, mounts, process
 from onggi.runtime.plan.users import UserMap, user_map
-from onggi.runtime.steps import devices, namespaces
+from onggi.runtime.steps import devices, namespaces, options
 from onggi.runtime.steps import mounts as mount_steps
 from onggi.runtime.steps import process as process_steps
 
@@ -142,6 +142,7 @@ def plan_container(
                 mapped="user" in (*fresh, *joined),
             ),
             mount_steps.PivotRoot(),
+            *_plan_shared(linux),
         ],
         program=[
             *_plan_machine(linux),
@@ -231,6 +232,16 @@ def _plan_birth(
     return steps
 
 
+def _plan_shared(linux: dict[str, Any]) -> list[Step]:
+    """Return what makes the root shared, which it may not be while it is pivoted into."""
+    propagation = linux.get("rootfsPropagation", "")
+    if "shared" not in propagation:
+        return []
+    from onggi.runtime.steps import roots
+
+    return [roots.ShareRoot(deep=propagation == "rshared")]
+
+
 def _plan_names(config: dict[str, Any], fresh: tuple[str, ...]) -> list[Step]:
     steps: list[Step] = []
     if "network" in fresh:
@@ -267,8 +278,16 @@ def _plan_tree(
     cwd = config["process"].get("cwd", "/")
     if cwd != "/":
         steps.append(mount_steps.MakeDirectory(cwd))
-    if linux.get("rootfsPropagation"):
-        steps.append(mount_steps.RootPropagation(linux["rootfsPropagation"]))
+    propagation = linux.get("rootfsPropagation", "")
+    if propagation and propagation not in options.PROPAGATION:
+        known = ", ".join(options.PROPAGATION)
+        raise InvalidInput(f"invalid rootfsPropagation {propagation!r}", hint=known)
+    if "shared" in propagation:
+        from onggi.runtime.steps import roots
+
+        steps.insert(0, roots.PrivateParent(root["path"]))
+    elif propagation:
+        steps.append(mount_steps.RootPropagation(propagation))
     if root.get("readonly"):
         steps.append(mount_steps.RootReadonly())
     return steps

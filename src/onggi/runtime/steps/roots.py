@@ -1,11 +1,11 @@
-"""Another way into the root than pivot_root(2), for hosts that run from their first RAM disk."""
+"""Roots that few containers have: shared ones, and those that cannot be pivoted into."""
 
 from __future__ import annotations
 
 import os
 
 from onggi.linux import mount, mountinfo
-from onggi.runtime.steps.base import Context, Step
+from onggi.runtime.steps.base import Context, Step, quote
 
 
 class MoveRoot(Step):
@@ -35,3 +35,46 @@ class MoveRoot(Step):
 
     def shell(self) -> list[str]:
         return ['cd "$root"', "mount --move . /", "$run chroot ."]
+
+
+class PrivateParent(Step):
+    """Keep what is mounted on the root's place from the host, where all else is shared with it.
+
+    pivot_root(2) wants it so: neither the root nor the mount that it lies on may be shared.
+    """
+
+    __slots__ = ("target",)
+
+    def __init__(self, target: str) -> None:
+        self.target = target
+
+    def apply(self, context: Context) -> None:
+        points = {entry.mountpoint for entry in mountinfo.read()}
+        place = self.target
+        while place not in points:
+            place = os.path.dirname(place)
+        mount.mount("", place, "", mount.MS_PRIVATE, "")
+
+    def describe(self) -> str:
+        return f"make the mount that {self.target} lies on private: pivot_root wants that"
+
+    def shell(self) -> list[str]:
+        return [f'mount --make-private "$(stat -c %m {quote(self.target)})"']
+
+
+class ShareRoot(Step):
+    """Share the root mount, and with `deep` those below it, once it is the root."""
+
+    __slots__ = ("deep",)
+
+    def __init__(self, *, deep: bool) -> None:
+        self.deep = deep
+
+    def apply(self, context: Context) -> None:
+        mount.mount("", "/", "", mount.MS_SHARED | (mount.MS_REC if self.deep else 0), "")
+
+    def describe(self) -> str:
+        return f"share the root mount{' and what is below it' if self.deep else ''}"
+
+    def shell(self) -> list[str]:
+        return []  # the host's programs are out of reach by then: the script's head says so
