@@ -103,6 +103,7 @@ _prlimit64 = bind("prlimit64", c_int, c_uint, c_char_p, c_void_p)
 _memfd_create = bind("memfd_create", c_char_p, c_uint)
 _pidfd_open = bind_syscall("pidfd_open", c_int, c_uint)
 _pidfd_send_signal = bind_syscall("pidfd_send_signal", c_int, c_int, c_void_p, c_uint)
+_pidfd_getfd = bind_syscall("pidfd_getfd", c_int, c_int, c_uint)
 _execveat = bind_syscall("execveat", c_int, c_char_p, c_void_p, c_void_p, c_int)
 _close_range = bind_syscall("close_range", c_uint, c_uint, c_uint)
 _keyctl_join = bind_syscall("keyctl", c_int, c_char_p)
@@ -192,6 +193,17 @@ def pidfd_send_signal(pidfd: SupportsIndex, signal: int) -> None:
     Since: Linux 5.1, commit 3eb39f47934f ("signal: add pidfd_send_signal() syscall").
     """
     check(_pidfd_send_signal(pidfd, signal, None, 0), "pidfd_send_signal")
+
+
+def pidfd_getfd(pidfd: SupportsIndex, fd: int) -> int:
+    """Copy descriptor `fd` of the process that `pidfd` stands for.
+
+    Returns: a close-on-exec descriptor the caller owns.
+    Raises: OSError: EBADF, it has none of that number; EPERM, the caller may not trace it.
+    Source: pidfd_getfd(2).
+    Since: Linux 5.6, commit 8649c322f75c ("pid: Implement pidfd_getfd syscall").
+    """
+    return check(_pidfd_getfd(pidfd, fd, 0), "pidfd_getfd")
 
 
 def execveat(

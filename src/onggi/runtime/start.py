@@ -241,18 +241,24 @@ def _lead(plan: Plan, pid: int, ours: int, context: Context) -> Started:
     context.pid = pid
     failure.apply_steps("host", plan.bounds, context)
     channel.send(ours, b"go")
-    return hear(ours, pid, plan.program[-1], lambda: _run_hooks(plan, ours, context))
+    return hear(ours, pid, plan.program[-1], lambda message: _meet(plan, ours, context, message))
 
 
-def _run_hooks(plan: Plan, ours: int, context: Context) -> None:
-    failure.apply_steps("host", plan.hooks, context)
-    channel.send(ours, b"go on")
+def _meet(plan: Plan, ours: int, context: Context, message: bytes) -> bool:
+    """Do what the first process waits for, if that is what its message says."""
+    if message == b"hooks":
+        failure.apply_steps("host", plan.hooks, context)
+        channel.send(ours, b"go on")
+        return True
+    return plan.listener is not None and plan.listener.answer(message, ours, context.pid)
 
 
-def hear(ours: int, pid: int, execute: Step, meet: Callable[[], None] | None = None) -> Started:
+def hear(
+    ours: int, pid: int, execute: Step, meet: Callable[[bytes], bool] | None = None
+) -> Started:
     """Listen to process `pid` until it has become its program, or is created and waits.
 
-    Args: meet: called when it waits for the host's hooks.
+    Args: meet: called with a message, tells whether it was one that asked the host for something.
     Raises: StartFailed: what it told, or what its stub reported of the step `execute`.
     """
     terminal_fd = -1
@@ -264,8 +270,7 @@ def hear(ours: int, pid: int, execute: Step, meet: Callable[[], None] | None = N
             continue
         for fd in fds:
             os.close(fd)
-        if message == b"hooks" and meet is not None:
-            meet()
+        if meet is not None and not ready and meet(message):
             continue
         if message == b"created" and not ready:
             return Started(pid, terminal_fd)

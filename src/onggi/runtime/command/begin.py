@@ -14,6 +14,7 @@ from onggi.runtime.steps.process import Execute
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
     from onggi.runtime.command.record import Folder, Record
@@ -52,10 +53,22 @@ def begin(folder: Folder, known: Record) -> None:
     try:
         channel.send(fd, waiting.GO)
         os.unlink(folder.socket())
-        start.hear(fd, known.pid, Execute(tuple(config["process"]["args"]), ()))
+        execute = Execute(tuple(config["process"]["args"]), ())
+        start.hear(fd, known.pid, execute, _listener(config, known, fd))
     finally:
         os.close(fd)
     tell_started(config, known)
+
+
+def _listener(config: dict[str, Any], known: Record, fd: int) -> Callable[[bytes], bool] | None:
+    """Return what answers a filter that is loaded now and wants somebody to listen."""
+    seccomp = config["linux"].get("seccomp", {})
+    if not seccomp.get("listenerPath"):
+        return None
+    from onggi.runtime.steps import notify
+
+    listener = notify.Listener(seccomp, record.document(known, record.CREATED))
+    return lambda message: listener.answer(message, fd, known.pid)
 
 
 def tell_started(config: dict[str, Any], known: Record) -> None:

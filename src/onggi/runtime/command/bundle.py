@@ -116,8 +116,12 @@ def _require_possible(linux: dict[str, Any]) -> None:
         raise Unsupported("intelRdt is specified, but Intel RDT is not supported")
     if linux.get("netDevices"):
         raise Unsupported("netDevices: network devices are not moved; a createRuntime hook can")
-    if linux.get("seccomp", {}).get("listenerPath"):
-        raise Unsupported("seccomp.listenerPath: nobody is told of calls; use another action")
+    seccomp = linux.get("seccomp", {})
+    asks = any(rule["action"] == "SCMP_ACT_NOTIFY" for rule in seccomp.get("syscalls", []))
+    if asks and not seccomp.get("listenerPath"):
+        raise InvalidInput("seccomp.listenerPath must be set where SCMP_ACT_NOTIFY is used")
+    if seccomp.get("listenerPath") and not asks:
+        seccomp.pop("listenerPath")  # the kernel gives a listener to filters that ask alone
 
 
 def keep_capabilities(process: dict[str, Any], warn: Callable[[str], None]) -> None:

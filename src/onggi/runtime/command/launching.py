@@ -70,6 +70,7 @@ def launch(words: Words, runtime: Runtime, *, wait: bool, console: bool) -> tupl
     made = record.new(identifier, config, directory)
     made.keyring = stage.keyring
     stage.pivot = not words.has("no-pivot")
+    stage.seccomp = config["linux"].get("seccomp", {})
     stage.hooks = config.get("hooks", {})
     stage.state = record.document(made, record.CREATING)
     with record.make(runtime.root, made) as folder:

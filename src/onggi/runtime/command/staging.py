@@ -24,10 +24,19 @@ class Stage:
     listener_fd: the socket to wait at, or NOBODY to start at once. passed_fds: how many descriptors
     above standard error the program gets. keyring: whether it gets a new session keyring.
     apparmor: the profile that confines it, if any. pivot: whether pivot_root can be used. hooks:
-    the configuration's. state: the container's, for them, without its status.
+    and seccomp: the configuration's. state: the container's, for them, without its status.
     """
 
-    __slots__ = ("apparmor", "hooks", "keyring", "listener_fd", "passed_fds", "pivot", "state")
+    __slots__ = (
+        "apparmor",
+        "hooks",
+        "keyring",
+        "listener_fd",
+        "passed_fds",
+        "pivot",
+        "seccomp",
+        "state",
+    )
 
     def __init__(
         self, *, passed_fds: int, keyring: bool, apparmor: str, listener_fd: int = NOBODY
@@ -35,6 +44,7 @@ class Stage:
         self.apparmor = apparmor
         self.pivot = True
         self.hooks: dict[str, Any] = {}
+        self.seccomp: dict[str, Any] = {}
         self.state: dict[str, Any] = {}
         self.listener_fd = listener_fd
         self.passed_fds = passed_fds
@@ -47,6 +57,8 @@ def set_stage(plan: Plan, stage: Stage) -> None:
     Source: runtime-spec runtime.md, "Lifecycle"; config.md, "POSIX-platform Hooks".
     """
     plan.program = program_steps(plan.program, stage, terminal=plan.terminal)
+    if stage.seccomp.get("listenerPath"):
+        _add_listener(plan, stage)
     if stage.hooks:
         _add_hooks(plan, stage)
     if not stage.pivot:
@@ -56,6 +68,18 @@ def set_stage(plan: Plan, stage: Stage) -> None:
             roots.MoveRoot() if isinstance(step, mounts.PivotRoot) else step
             for step in plan.container
         ]
+
+
+def _add_listener(plan: Plan, stage: Stage) -> None:
+    from onggi.runtime.steps import notify
+
+    plan.listener = notify.Listener(stage.seccomp, {**stage.state, "status": "creating"})
+    plan.program = [
+        notify.LoadWatchedFilter(step.program, step.flags)
+        if isinstance(step, process.LoadFilter)
+        else step
+        for step in plan.program
+    ]
 
 
 def _add_hooks(plan: Plan, stage: Stage) -> None:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from onggi.oci.mount import Mount
     from onggi.runtime.host import Host
     from onggi.runtime.steps.base import Step
+    from onggi.runtime.steps.notify import Listener
 
 # New namespaces in the order in which a process may leave the old ones: the user namespace first,
 # as it owns the rest; PID and time namespaces take hold of children only.
@@ -38,6 +39,7 @@ class Plan:
     join: by the first process, before anything else: into its cgroups.
     bounds: by the host, on the first process, which may lack the right.
     hooks: by the host, when the first process has come to `steps.hooks.MeetHost`.
+    listener: who is told of calls that the filter asks about, if it does.
     children: namespaces that the first process is born in.
     born_into: by the host, before it forks: what those are like, and others that it is born in.
     container: by the first process, in its namespaces.
@@ -56,6 +58,7 @@ class Plan:
         "host",
         "identifier",
         "join",
+        "listener",
         "owner",
         "program",
         "terminal",
@@ -83,6 +86,7 @@ class Plan:
         self.born_into = born_into
         self.identifier = identifier
         self.hooks: list[Step] = []
+        self.listener: Listener | None = None
         self.host = host
         self.join = join
         self.bounds = bounds
