@@ -32,6 +32,26 @@ def engine(root_dir: Path) -> Iterator[Engine]:
     made.system.reset()
 
 
+def test_who_is_attached_to_nothing_still_hears_how_it_ended(engine: Engine) -> None:
+    much = "yes | head -c 3000000; exit 3"  # more than would wait for a reader
+    options = ContainerOptions(image="busybox", command=["sh", "-c", much], remove=True)
+    assert engine.containers.run(options).wait().code == 3
+    assert engine.containers.list(all=True) == []
+
+
+def test_who_has_detached_can_wait_all_the_same(engine: Engine) -> None:
+    options = ContainerOptions(image="busybox", command=["sh", "-c", "sleep 0.2; exit 4"])
+    session = engine.containers.run(options)
+    session.detach()
+    session.detach()
+    assert session.wait().code == 4
+
+
+def test_a_program_that_reads_finds_the_end_of_what_nobody_says(engine: Engine) -> None:
+    options = ContainerOptions(image="busybox", command=["cat"], interactive=True)
+    assert engine.containers.run(options).wait().code == 0
+
+
 def run(engine: Engine, script: str, **options: Any) -> Container:
     """Run a script in a container to its end."""
     command = ["sh", "-c", script]

@@ -30,6 +30,8 @@ class Session:
         self._channel = channel
         self._streams = streams or Streams()
         self._sizes = _Sizes(channel)
+        if streams is None and container.record["options"]["interactive"]:
+            channel.end_input()  # there is none, and a program that reads it must not wait for some
 
     def wait(self) -> Exit:
         """Pass bytes on until the program has ended and everything of it is cleaned up.
@@ -39,6 +41,8 @@ class Session:
         from onggi.runtime.flows import Input, Sink, turn
 
         channel = self._channel
+        if channel.fd < 0:
+            return self.container.wait()  # we were detached
         os.set_blocking(channel.fd, False)
         said = Input(self._streams.stdin_fd, channel.fd, channel.send_input, channel.end_input)
         heard = _Heard(channel, Sink(self._streams.stdout_fd), Sink(self._streams.stderr_fd))
@@ -73,8 +77,11 @@ class Session:
         self.container.kill(number)
 
     def detach(self) -> None:
-        """Let the program go on by itself."""
+        """Let the program go on by itself; doing it again is fine."""
         self._channel.close()
+
+    def __del__(self) -> None:
+        self.detach()
 
 
 class _Heard:

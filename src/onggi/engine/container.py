@@ -78,7 +78,7 @@ class Container:
         return self.state.pid
 
     def start(self, streams: Streams | None = None) -> Session:
-        """Start it, and return an attachment; `detach` it to let the container go by itself.
+        """Start it, and return an attachment: without `streams`, to nothing but its end.
 
         Raises: Conflict: it runs; StartFailed: it could not be started, and nothing is left.
         """
@@ -137,14 +137,14 @@ class Container:
             identifier=self.id,
             config=config,
             rootfs=self._rootfs(),
-            watch=self.watch(),
+            watch=self.watch(attached=streams is not None),
             filter_path=path,
             filter_flags=flags,
             init=options["init"],
             settle=self._engine.settles,
         )
 
-    def watch(self) -> Watch:
+    def watch(self, *, attached: bool = False) -> Watch:
         """Return what its monitor must know, but for its cgroups, which follow from its plan."""
         options = self.record["options"]
         return Watch(
@@ -152,6 +152,7 @@ class Container:
             run_directory=places.run_directory(self._store, self.id),
             interactive=options["interactive"] and not options["tty"],
             terminal=options["tty"],
+            attached=attached,
             after=(REMOVE, self._store.root, self.id) if options["remove"] else (),
         )
 

@@ -32,17 +32,15 @@ class Containers:
     def run(self, options: ContainerOptions, *, streams: Streams | None = None) -> Session:
         """Make a container and start it.
 
-        Without `streams` nobody is attached. Otherwise `wait` on the result passes bytes on until
-        the program has ended.
+        `wait` on the result returns how the program ended, and until then passes bytes on between
+        it and `streams`; without those its output is in its log alone. To let go of the result
+        ends nothing.
 
         Raises: ImageNotFound, InvalidInput, NameTaken; StartFailed: the container was made and
             could not be started; it stays, unless it was to be removed when it ends.
         """
         container, lock_fd = self._make(options)
-        session = container.start_locked(lock_fd, streams)
-        if streams is None:
-            session.detach()
-        return session
+        return container.start_locked(lock_fd, streams)
 
     def get(self, name: str) -> Container:
         """Return the container of this name, ID or beginning of an ID.

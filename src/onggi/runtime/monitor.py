@@ -167,7 +167,8 @@ class Monitor:
             return False
         name, kind = self._outputs[fd]
         self._log.write(name, data)
-        self._client.send(kind + data)
+        if self._watch.attached:
+            self._client.send(kind + data)
         return True
 
     def _close_output(self, fd: int) -> None:

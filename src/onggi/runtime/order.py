@@ -19,13 +19,15 @@ class Watch:
     """What a monitor must know to look after a container that already runs.
 
     directory: where its state and log lie, for good. run_directory: its pipes and lock; may be
-    lost at a reboot. tied: the container ends with whoever is attached to it. cgroups: its own, to
+    lost at a reboot. attached: whether who starts it hears what it writes, and not only how it
+    ends. tied: the container ends with whoever is at the other end. cgroups: its own, to
     be measured and removed. after: what to do once it has ended and its cgroups are gone, one of
     the names above, and the arguments of that.
     """
 
     __slots__ = (
         "after",
+        "attached",
         "cgroups",
         "directory",
         "interactive",
@@ -42,6 +44,7 @@ class Watch:
         cgroups: tuple[str, ...] = (),
         interactive: bool = False,
         terminal: bool = False,
+        attached: bool = True,
         tied: bool = False,
         after: tuple[str, ...] = (),
     ) -> None:
@@ -50,6 +53,7 @@ class Watch:
         self.cgroups = tuple(cgroups)
         self.interactive = interactive
         self.terminal = terminal
+        self.attached = attached
         self.tied = tied
         self.after = tuple(after)
 
