@@ -48,6 +48,7 @@ def test_quickstart_twice(onggi: Onggi) -> None:
     assert '"message":"Hello from the host"' in shown
     assert re.search(r"^A /data/guestbook.sqlite$", shown, re.MULTILINE)
     assert "/ 128MiB" in shown
+    assert "$ onggi exec --user root guestbook sh -c 'echo 1073741824 >/sys/fs/cgroup/" in shown
     assert "Read-only file system" in shown
     assert "\necho 134217728 > /sys/fs/cgroup/" in shown
     assert "no container left" in shown

@@ -1,8 +1,8 @@
-"""Docker's options that say nothing here, or that cannot be granted yet: known, so as to say why.
+"""Docker's words that say nothing here, or that cannot be granted yet: known, so as to say why.
 
-They are read only when a command line has an option that its command does not declare. One that
-asks for what is so anyway is taken; any other is refused by what is missing, and what may do
-instead.
+They are read only when a command line has an option that its command does not declare, or a command
+that is not there. An option that asks for what is so anyway is taken; all others are refused by
+what is missing, and what may do instead.
 """
 
 from __future__ import annotations
@@ -143,6 +143,30 @@ _COMMANDS = {
     "build": _BUILD,
     "commit": _COMMIT,
 }
+
+
+_NO_NETWORKS = "networks come later; a container has its own loopback, or with --network host ours"
+_NO_START = "a container is run once: onggi run"
+_ABSENT = {
+    **dict.fromkeys(("pull", "search"), _NO_REGISTRY),
+    "push": "there is no registry client yet; onggi save, then skopeo copy",
+    **dict.fromkeys(("login", "logout"), "there is no registry client yet"),
+    **dict.fromkeys(("network", "port"), _NO_NETWORKS),
+    **dict.fromkeys(("create", "start", "restart"), _NO_START),
+    "attach": "follow what it writes with onggi logs -f, or enter it with onggi exec",
+    "cp": "share a directory with -v, or take all of it with onggi export",
+    "top": "onggi exec CONTAINER ps",
+    **dict.fromkeys(("pause", "unpause"), "end it with onggi stop, and run another"),
+    "rename": "give it its name with onggi run --name",
+    "update": "set its limits with onggi run",
+    "events": "ask with onggi ps, or wait with onggi wait",
+    "compose": "start each service with onggi run",
+}
+
+
+def instead_of(command: str) -> str:
+    """Return what may do instead of Docker's command of that name; "" if it has none such."""
+    return _ABSENT.get(command, "")
 
 
 def find(command: str, name: str) -> Absent | None:

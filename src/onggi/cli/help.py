@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import textwrap
 
+from onggi.cli.absent import instead_of
 from onggi.cli.options import Command, Option, Section, Switch, UsageError
 from onggi.cli.parsing import nearest
 from onggi.cli.table import COMMANDS, MANAGEMENT, TOP_LEVEL, listed, managed
@@ -65,7 +66,11 @@ class UnknownCommand(UsageError):
         near = nearest(typed, known if managed else [*known, *MANAGEMENT])
         see = f"see 'onggi {words[0]} --help'" if managed else "see 'onggi --help'"
         hint = f"did you mean 'onggi {near}'? {see}" if near else see
-        super().__init__(f"unknown command: onggi {typed}", hint=hint)
+        known_elsewhere = instead_of(words[1] if managed and len(words) > 1 else words[0])
+        if known_elsewhere:
+            super().__init__(f"onggi {typed} is not there yet", hint=known_elsewhere)
+        else:
+            super().__init__(f"unknown command: onggi {typed}", hint=hint)
 
 
 def _paragraphs(text: str) -> str:

@@ -9,7 +9,7 @@ from onggi.engine import limits, names, spec, volumes
 from onggi.engine.places import FILES, beneath, filters, root_directory, run_directory
 from onggi.engine.users import read_accounts
 from onggi.errors import AlreadyExists
-from onggi.image.images import get_image
+from onggi.image.images import ImageNotFound, get_image
 from onggi.runtime import rundir
 
 TYPE_CHECKING = False
@@ -36,7 +36,7 @@ def create(store: Store, options: ContainerOptions, host: Host) -> tuple[str, in
 
     Raises: ImageNotFound, InvalidInput, NameTaken, Unsupported
     """
-    image = get_image(store, options.image)
+    image = _image(store, options.image)
     identifier = os.urandom(32).hex()
     lock_fd = rundir.lock(run_directory(store, identifier))
     try:
@@ -53,6 +53,14 @@ def create(store: Store, options: ContainerOptions, host: Host) -> tuple[str, in
     return identifier, lock_fd
 
 
+def _image(store: Store, name: str) -> Image:
+    try:
+        return get_image(store, name)
+    except ImageNotFound as error:
+        error.hint = "onggi bootstrap, build, load and import make images; onggi images lists them"
+        raise
+
+
 def describe(
     store: Store, options: ContainerOptions, host: Host
 ) -> tuple[dict[str, Any], list[Mount]]:
@@ -62,7 +70,7 @@ def describe(
     in `directories` are those that it is to show and that are not there, and in `volumes` those
     that it fills with what the image has at their place.
     """
-    image = get_image(store, options.image)
+    image = _image(store, options.image)
     identifier = os.urandom(32).hex()
     directory = f"{store.root}/explained/{identifier}"
     trees = store.snapshots.lower_stack(image.diff_ids)
