@@ -10,7 +10,7 @@ from __future__ import annotations
 import errno
 import os
 
-from onggi.linux import mount, namespace, path, process, seccomp
+from onggi.linux import cgroup, mount, namespace, path, process, seccomp
 from onggi.linux.fd import Fd
 
 TYPE_CHECKING = False
@@ -185,3 +185,9 @@ def probe_cgroup_namespaces() -> bool:
     Since Linux kernel commit a79a908fd2b0 ("cgroup: introduce cgroup namespaces") (in v4.6).
     """
     return _has_namespace("cgroup")
+
+
+@_once
+def probe_cgroup2() -> bool:
+    """Whether the version 2 hierarchy is mounted, with controllers or without."""
+    return any(one.version == 2 for one in cgroup.hierarchies())
