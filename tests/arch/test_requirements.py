@@ -1,4 +1,4 @@
-"""What tests say that they need is something that can be looked for, also where they run elsewhere."""
+"""What tests say that they need can be looked for, also where they run elsewhere."""
 
 import ast
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ def required(path: Path) -> Iterator[str]:
     """Yield the names that a file's calls of `requires` give."""
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Call) and ast.unparse(node.func) == "requires":
-            yield from (arg.value for arg in node.args if isinstance(arg, ast.Constant))
+            yield from (str(arg.value) for arg in node.args if isinstance(arg, ast.Constant))
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
