@@ -124,12 +124,16 @@ def test_exec_in_a_created_one(runtime: OciRuntime) -> None:
 
 
 def test_exec_into_a_cgroup_below(runtime: OciRuntime, idle: str) -> None:
-    below = Path(f"/sys/fs/cgroup/pids/onggi/{idle}/below")
-    below.mkdir()
-    done = runtime("exec", "--cgroup", "pids:below", idle, "cat", "/proc/self/cgroup")
-    mine = next(line for line in done.stdout.splitlines() if ":pids:" in line)
+    of_pids = Path(f"/sys/fs/cgroup/pids/onggi/{idle}")
+    version_1 = of_pids.exists()
+    group = of_pids if version_1 else Path(f"/sys/fs/cgroup/onggi/{idle}")
+    (group / "below").mkdir()
+    named = "pids:" if version_1 else ""
+    done = runtime("exec", "--cgroup", f"{named}below", idle, "cat", "/proc/self/cgroup")
+    mark = ":pids:" if version_1 else "0::"
+    mine = next(line for line in done.stdout.splitlines() if mark in line)
     assert mine.endswith("/below")
-    missing = runtime.attempt("exec", "--cgroup", "pids:nowhere", idle, "true")
+    missing = runtime.attempt("exec", "--cgroup", f"{named}nowhere", idle, "true")
     assert missing.returncode == 255
 
 

@@ -156,7 +156,8 @@ class OciRuntime:
     def remains(self, identifier: str) -> list[str]:
         """Name what is left of a container: its directory, its cgroups."""
         kept = self.root / identifier
-        cgroups = Path("/sys/fs/cgroup").glob(f"*/onggi/{identifier}")
+        top = Path("/sys/fs/cgroup")
+        cgroups = [*top.glob(f"*/onggi/{identifier}"), top / "onggi" / identifier]
         return [str(path) for path in (kept, *cgroups) if path.exists()]
 
     def clean(self) -> None:

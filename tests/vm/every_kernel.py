@@ -23,6 +23,12 @@ SELECTION = [
     "tests/integration/test_run.py",
     "tests/integration/test_run_process.py",
     "tests/integration/test_explain.py",
+    "tests/conformance/test_runtime_lifecycle.py",
+    "tests/conformance/test_runtime_config.py",
+    "tests/conformance/test_runtime_mounts.py",
+    "tests/conformance/test_runtime_processes.py",
+    "tests/conformance/test_runtime_hooks.py",
+    "tests/conformance/test_runtime_seccomp.py",
 ]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from onggi.linux.control_characters import one_line
 from onggi.oci import jsontext
 
 TYPE_CHECKING = False
@@ -26,7 +27,11 @@ def indented(value: Any, unit: str = "  ", margin: str = "") -> str:
 
 
 def table(rows: Sequence[Sequence[str]]) -> str:
-    """Return rows as lines, each column as wide as its widest cell."""
+    """Return rows as lines, each column as wide as its widest cell.
+
+    Whatever a cell has that a terminal would obey is spelled.
+    """
+    rows = [[one_line(cell) for cell in row] for row in rows]
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     lines = [
         "   ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
