@@ -182,6 +182,24 @@ def test_a_cgroup_that_is_in_use_is_refused(ours: OciRuntime) -> None:
     assert ours.state(first)["status"] == "created"
 
 
+def test_where_there_is_version_2_alone(runtime: OciRuntime, running: str) -> None:
+    group = Path("/sys/fs/cgroup/onggi") / running
+    if not group.exists():
+        pytest.skip("this host has v1: make test-vm tries another")
+
+    def values(*files: str) -> list[str]:
+        return [(group / file).read_text().strip() for file in files]
+
+    files = ("memory.max", "memory.swap.max", "pids.max", "cpu.max", "cpuset.cpus")
+    assert values(*files) == [str(64 * MIB), str(64 * MIB), "33", "50000 100000", "0"]
+    words = ["--memory", "80m", "--memory-swap", "100m", "--pids-limit", "44"]
+    runtime("update", *words, "--cpu-quota", "20000", running)
+    assert values(*files) == [str(80 * MIB), str(20 * MIB), "44", "20000 100000", "0"]
+    event = json.loads(runtime("events", "--stats", running).stdout)
+    assert event["data"]["memory"]["usage"]["limit"] == 80 * MIB
+    assert event["data"]["pids"]["limit"] == 44
+
+
 def test_features_follow_the_schema(runtime: OciRuntime) -> None:
     said = json.loads(runtime("features").stdout)
     names = ("features-schema.json", "features-linux.json", "defs.json", "defs-linux.json")
