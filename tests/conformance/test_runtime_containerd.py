@@ -20,6 +20,7 @@ class Containerd:
     def __init__(self, place: Path) -> None:
         self._address = place / "c"
         self._rootfs = place / "rootfs"
+        self._containers = place / "containers"
         lay_out_rootfs(self._rootfs)
         (place / "config.toml").write_text(
             f'version = 2\nroot = "{place}/root"\nstate = "{place}/state"\n'
@@ -45,8 +46,8 @@ class Containerd:
         return done.stdout
 
     def run(self, name: str, *args: str, options: tuple[str, ...] = ()) -> list[str]:
-        ours = ["--runc-binary", str(OURS), "--rootfs", str(self._rootfs)]
-        return ["run", *options, *ours, name, *args]
+        ours = ["--runc-binary", str(OURS), "--runc-root", str(self._containers)]
+        return ["run", *options, *ours, "--rootfs", str(self._rootfs), name, *args]
 
     def stop(self) -> None:
         self._process.terminate()
@@ -122,6 +123,7 @@ def test_buildah_runs_a_step(tmp_path: Path) -> None:
     name = buildah("from", "scratch").stdout.strip()
     assert buildah("add", name, rootfs, "/").returncode == 0
     how: list[str | Path] = ["--runtime", OURS, "--isolation", "oci", "--network", "none"]
+    how += ["--runtime-flag", f"root={tmp_path}/containers"]
     done = buildah(
         "run", *how, "--cap-drop", "CAP_SYS_RESOURCE", name, "sh", "-c", "echo in; exit 3"
     )

@@ -41,7 +41,7 @@ class Podman:
             # With overlayfs it keeps a mount of its own for as long as it pleases.
             *("--storage-driver", "vfs", "--tmpdir", str(place / "tmp")),
             *("--cgroup-manager", "cgroupfs"),
-            *("--runtime", str(OURS)),
+            *("--runtime", str(OURS), "--runtime-flag", f"root={place}/containers"),
         ]
 
     def attempt(self, *words: str | Path) -> subprocess.CompletedProcess[str]:
