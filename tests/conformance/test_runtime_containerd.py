@@ -1,5 +1,6 @@
 """containerd, through its shim for runc, and buildah, with our runtime in runc's place."""
 
+import os
 import subprocess
 import tempfile
 import time
@@ -12,6 +13,8 @@ from support.oci_runtimes import OURS, lay_out_rootfs
 from support.requirements import requires
 
 pytestmark = requires("root", "busybox")
+
+NAMESPACE = f"trial-{os.getpid()}"  # containerd's word for whose containers they are
 
 
 class Containerd:
@@ -37,7 +40,7 @@ class Containerd:
             time.sleep(0.05)
 
     def attempt(self, *words: str) -> subprocess.CompletedProcess[str]:
-        line = ["ctr", "--address", str(self._address), *words]
+        line = ["ctr", "--address", str(self._address), "--namespace", NAMESPACE, *words]
         return subprocess.run(line, text=True, capture_output=True, timeout=60, check=False)
 
     def __call__(self, *words: str) -> str:
@@ -53,6 +56,9 @@ class Containerd:
         self._process.terminate()
         self._process.wait(timeout=20)
         self._log.close()
+        top = Path("/sys/fs/cgroup")
+        for parent in (*top.glob(f"*/{NAMESPACE}"), *top.glob(NAMESPACE)):
+            parent.rmdir()  # which containerd leaves
 
 
 @pytest.fixture(scope="module")
