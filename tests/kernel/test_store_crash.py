@@ -197,3 +197,11 @@ def test_a_commit_on_a_full_disk_keeps_the_snapshot(root_dir: Path) -> None:
                 store.snapshots.load("jar")
 
     run_in_child(body, "mount")
+
+
+def test_what_was_half_made_of_a_store_goes_when_it_is_made(root_dir: Path) -> None:
+    root = root_dir / "store"
+    root.mkdir(mode=0o700)
+    (root / ".0123456789abcdef").write_bytes(b"1")  # killed before it was renamed to `schema`
+    with Store(str(root)) as store:
+        require_consistent(store)

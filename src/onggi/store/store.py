@@ -27,7 +27,7 @@ import os
 
 from onggi.errors import Corrupt, InvalidInput, Unsupported
 from onggi.store import workshop as workshops
-from onggi.store.atomic import is_unused_name, read_file, write_file
+from onggi.store.atomic import is_unused_name, read_file, unlink_if_exists, write_file
 from onggi.store.blobs import Blobs
 from onggi.store.layers import Layers
 from onggi.store.leases import Leases
@@ -135,6 +135,8 @@ def _make_layout(root: str) -> None:
     for name in _DIRECTORIES:
         os.makedirs(f"{root}/{name}", 0o700, exist_ok=True)
     with Lock(f"{root}/locks/index"):
+        for name in filter(is_unused_name, os.listdir(root)):
+            unlink_if_exists(f"{root}/{name}")  # of somebody who was killed here
         if not os.path.exists(f"{root}/index.json"):
             write_file(f"{root}/index.json", EMPTY_INDEX, mode=0o644)
         write_file(f"{root}/oci-layout", _OCI_LAYOUT, mode=0o644)
