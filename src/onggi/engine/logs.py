@@ -100,26 +100,29 @@ def _open_first(directory: str, goes: _Goes | None) -> list[int]:
 
 
 def _open_all(directory: str) -> list[int]:
-    """Open the log's files, oldest first, as they are at one moment."""
+    """Open the log's files, oldest first, as they are at one moment.
+
+    A file is only ever renamed to an older name. So if each name still means what was opened by it,
+    nothing was renamed in between; and no inode's number is given to another file while it is open.
+    """
     while True:
-        before = _named(directory)
         held: list[int] = []
-        try:
-            for path, _ in before:
+        for path in log.files(directory):
+            try:
                 held.append(os.open(path, os.O_RDONLY | os.O_CLOEXEC))
-        except FileNotFoundError:
-            pass  # renamed just now
-        if before == _named(directory) and len(held) == len(before):
+            except FileNotFoundError:
+                continue  # there are not that many, or it is renamed just now
+        if [os.fstat(fd).st_ino for fd in held] == _inodes(directory):
             return held
         _close(held)
 
 
-def _named(directory: str) -> list[tuple[str, int]]:
-    """Return the names of the files, and the inode that each of them means now."""
+def _inodes(directory: str) -> list[int]:
+    """Return the number of the file that each name means now."""
     found = []
     for path in log.files(directory):
         try:
-            found.append((path, os.stat(path).st_ino))
+            found.append(os.stat(path).st_ino)
         except FileNotFoundError:
             continue
     return found
