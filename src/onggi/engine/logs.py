@@ -102,30 +102,33 @@ def _open_first(directory: str, goes: _Goes | None) -> list[int]:
 def _open_all(directory: str) -> list[int]:
     """Open the log's files, oldest first, as they are at one moment.
 
-    A file is only ever renamed to an older name. So if each name still means what was opened by it,
-    nothing was renamed in between; and no inode's number is given to another file while it is open.
+    To rotate, the monitor renames the oldest first. So names are looked at again from the youngest
+    on, and if the oldest, last of all, still means what was opened by it, no rotation has begun in
+    between; and had one been going on, a name would mean something else now. No inode's number is
+    given to another file while it is open.
     """
     while True:
-        held: list[int] = []
-        for path in log.files(directory):
-            try:
-                held.append(os.open(path, os.O_RDONLY | os.O_CLOEXEC))
-            except FileNotFoundError:
-                continue  # there are not that many, or it is renamed just now
-        if [os.fstat(fd).st_ino for fd in held] == _inodes(directory):
+        opened = [(path, _open(path)) for path in log.names(directory)]
+        held = [fd for _, fd in opened if fd >= 0]
+        if all(_means(path, fd) for path, fd in reversed(opened)):
             return held
         _close(held)
 
 
-def _inodes(directory: str) -> list[int]:
-    """Return the number of the file that each name means now."""
-    found = []
-    for path in log.files(directory):
-        try:
-            found.append(os.stat(path).st_ino)
-        except FileNotFoundError:
-            continue
-    return found
+def _open(path: str) -> int:
+    try:
+        return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return -1
+
+
+def _means(path: str, fd: int) -> bool:
+    """Tell whether a name means the open file, or nothing where there was none."""
+    try:
+        number = os.stat(path).st_ino
+    except FileNotFoundError:
+        return fd < 0
+    return fd >= 0 and number == os.fstat(fd).st_ino
 
 
 def _open_younger(directory: str, fd: int) -> list[int]:

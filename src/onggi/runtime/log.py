@@ -138,10 +138,15 @@ class Entry:
         self.data = data
 
 
+def names(directory: str) -> list[str]:
+    """Return the paths that files of the log may have, oldest first."""
+    older = [f"{directory}/{FILE}.{number}" for number in range(OLDER_FILES, 0, -1)]
+    return [*older, f"{directory}/{FILE}"]
+
+
 def files(directory: str) -> list[str]:
     """Return the log's files that exist, oldest first."""
-    names = [f"{FILE}.{number}" for number in range(OLDER_FILES, 0, -1)] + [FILE]
-    return [path for name in names if os.path.exists(path := f"{directory}/{name}")]
+    return [path for path in names(directory) if os.path.exists(path)]
 
 
 def parse(line: bytes) -> tuple[bytes, bytes, bytes, bytes] | None:
