@@ -9,6 +9,7 @@ import os
 import re
 import subprocess
 import tempfile
+import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -64,8 +65,20 @@ class Podman:
         return self("run", "--rm", *ORDINARY, *words)
 
     def clean(self) -> None:
-        self("rm", "--all", "--force", "--time", "0")
+        self.remove_containers()
         self("rmi", "--all", "--force")
+
+    def remove_containers(self) -> None:
+        """Remove all of them, and the cgroups, which podman's own clean-up leaves for later."""
+        self("rm", "--all", "--force", "--time", "0")
+        deadline = time.monotonic() + 20
+        while list(Path("/sys/fs/cgroup").glob("*/onggi-test-podman")):
+            assert time.monotonic() < deadline, "there are processes left"
+            self._remove_cgroups()
+            time.sleep(0.02)
+        self._remove_cgroups()
+
+    def _remove_cgroups(self) -> None:
         for parent in ("onggi-test-podman", "libpod_parent"):
             for path in Path("/sys/fs/cgroup").glob(f"*/{parent}"):
                 for directory, _, _ in os.walk(path, topdown=False):
@@ -97,7 +110,7 @@ def _store() -> Iterator[Podman]:
 @pytest.fixture
 def podman(_store: Podman) -> Iterator[Podman]:
     yield _store
-    _store("rm", "--all", "--force", "--time", "0")
+    _store.remove_containers()
 
 
 def test_run(podman: Podman) -> None:
@@ -130,6 +143,7 @@ def test_a_life(podman: Podman) -> None:
     assert podman("logs", name) == "said\n"
     podman("stop", "--time", "0", name)
     assert podman("inspect", "--format", "{{.State.ExitCode}}", name).strip() == "137"
+    podman("container", "cleanup", name)  # which else a process of podman's does a little later
     podman("start", name)
     podman("kill", name)
     podman("rm", "--force", "--time", "0", name)

@@ -492,7 +492,9 @@ def test_nothing_of_the_caller_s_state_is_inherited(box: Box, verb: str) -> None
     done = subprocess.run(
         [*hostile, *line], capture_output=True, text=True, timeout=60, cwd="/proc", check=True
     )
-    assert done.stdout.split() == ["0022", "SigIgn:", "0" * 16, "/"]
+    umask, _, ignored, directory = done.stdout.split()
+    # Signals 32 and 33 are the C library's own: its posix_spawn(3) has children ignore them.
+    assert (umask, int(ignored, 16) & ~(3 << 31), directory) == ("0022", 0, "/")
 
 
 @withstands("exhaustion", "an exemption from the memory killer, inherited")
