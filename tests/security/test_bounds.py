@@ -11,6 +11,7 @@ import pytest
 from onggi.runtime import log
 from onggi.runtime.monitor import Monitor
 from support.box import Box
+from support.logs import files
 from support.programs import compiled, said
 from support.requirements import requires
 from support.threats import withstands
@@ -39,7 +40,7 @@ def test_a_log_never_takes_more_than_its_share(root_dir: Path) -> None:
     piece = b"x" * 65535 + b"\n"
     for _ in range(1800):  # 118 MB
         writer.write(b"stdout", piece)
-    sizes = [os.path.getsize(path) for path in log.files(str(root_dir))]
+    sizes = [os.path.getsize(path) for path in files(str(root_dir))]
     assert sum(sizes) <= (log.OLDER_FILES + 1) * (log.MOST_BYTES + len(piece))
     assert len(sizes) == log.OLDER_FILES + 1
     # An entry costs more than the byte that it carries; it is counted with its cost.
@@ -47,7 +48,7 @@ def test_a_log_never_takes_more_than_its_share(root_dir: Path) -> None:
     for _ in range(50_000):
         writer.write(b"stderr", b"x")
     os.close(writer._fd)
-    after = sum(os.path.getsize(path) for path in log.files(str(root_dir)))
+    after = sum(os.path.getsize(path) for path in files(str(root_dir)))
     assert after <= max(before, (log.OLDER_FILES + 1) * (log.MOST_BYTES + len(piece)))
 
 
@@ -119,7 +120,7 @@ def test_an_endless_writer_does_not_keep_its_container_alive(box: Box, tmp_path:
     box("wait", container, timeout=30)
     assert box.see(container, ".State.Status") == "exited"
     with box.engine() as engine:  # something did come through
-        assert sum(map(os.path.getsize, log.files(f"{engine.store.root}/containers/{container}")))
+        assert sum(map(os.path.getsize, files(f"{engine.store.root}/containers/{container}")))
 
 
 CONNECT = r"""

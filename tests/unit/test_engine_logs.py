@@ -16,6 +16,7 @@ from onggi.engine import logs
 from onggi.runtime import log
 from onggi.runtime.log import LogWriter
 from onggi.runtime.state import EXITED, RUNNING, State
+from support.logs import files
 
 HOUR_NS = 3600 * 10**9
 
@@ -90,7 +91,7 @@ def test_what_a_crash_cut_short_is_left_out(tmp_path: Path) -> None:
 def test_files_that_were_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(log, "MOST_BYTES", 400)
     write(tmp_path, *((b"stdout", line) for line in lines(30)))
-    assert len(log.files(str(tmp_path))) > 2
+    assert len(files(str(tmp_path))) > 2
     kept = texts(tmp_path)
     assert kept == lines(30)[-len(kept) :]
     for tail in range(len(kept) + 1):
@@ -257,7 +258,7 @@ def test_a_reader_may_leave(tmp_path: Path) -> None:
 def test_a_tail_is_an_end_of_the_whole(
     tmp_path: Path, written: list[tuple[bytes, bytes]], tail: int
 ) -> None:
-    for path in log.files(str(tmp_path)):
+    for path in files(str(tmp_path)):
         Path(path).unlink()
     write(tmp_path, *written)
     whole, some = texts(tmp_path), texts(tmp_path, tail=tail)

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from onggi.runtime import log
 from onggi.runtime.log import LogWriter
+from support.logs import files
 
 STREAMS = (b"stdout", b"stderr")
 
@@ -19,14 +20,14 @@ STREAMS = (b"stdout", b"stderr")
 def raw(directory: Path) -> list[bytes]:
     """Return all lines of the log as they lie there, oldest first, without their times."""
     lines: list[bytes] = []
-    for path in log.files(str(directory)):
+    for path in files(str(directory)):
         lines += Path(path).read_bytes().splitlines(keepends=True)
     return [line.split(b" ", 1)[1] for line in lines]
 
 
 def read(directory: Path, stream: str) -> bytes:
     lines: list[bytes] = []
-    for path in log.files(str(directory)):
+    for path in files(str(directory)):
         lines += Path(path).read_bytes().split(b"\n")[:-1]
     found = log.entries(iter(line + b"\n" for line in lines))
     return b"".join(entry.data for entry in found if entry.stream == stream)
@@ -66,7 +67,7 @@ def test_pieces_are_marked(tmp_path: Path) -> None:
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(pieces=st.lists(st.tuples(st.sampled_from(STREAMS), st.binary(min_size=1))))
 def test_any_bytes_come_back(tmp_path: Path, pieces: list[tuple[bytes, bytes]]) -> None:
-    for path in log.files(str(tmp_path)):
+    for path in files(str(tmp_path)):
         Path(path).unlink()
     writer = LogWriter(str(tmp_path))
     for stream, data in pieces:
@@ -173,6 +174,6 @@ class TestFull:
         kept = [line[9:10] for line in raw(tmp_path)]
         assert kept == [b"5", b"6", b"7", b"8", b"9"]
         assert sorted(os.listdir(tmp_path)) == ["log", "log.1", "log.2", "log.3", "log.4"]
-        for path in log.files(str(tmp_path)):
+        for path in files(str(tmp_path)):
             assert os.path.getsize(path) <= 100
             assert os.stat(path).st_mode & 0o777 == 0o600

@@ -144,11 +144,6 @@ def names(directory: str) -> list[str]:
     return [*older, f"{directory}/{FILE}"]
 
 
-def files(directory: str) -> list[str]:
-    """Return the log's files that exist, oldest first."""
-    return [path for path in names(directory) if os.path.exists(path)]
-
-
 def parse(line: bytes) -> tuple[bytes, bytes, bytes, bytes] | None:
     """Split a raw line of a log into time, stream, kind and text; None if it is none.
 
