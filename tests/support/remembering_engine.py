@@ -29,6 +29,9 @@ class Session:
     def wait(self) -> SimpleNamespace:
         return self.ended
 
+    def detach(self) -> None:
+        pass
+
 
 class Container:
     """One container, and what was asked of it."""
@@ -38,7 +41,10 @@ class Container:
         self.name = name
         self.status = status
         self.asked: Asked = []
-        self.record: dict[str, object] = {"warnings": []}
+        self.record: dict[str, object] = {
+            "warnings": [],
+            "options": {"interactive": False, "tty": False},
+        }
         self.created = time.time() - 200
 
     def summary(self, *, size: bool = False) -> dict[str, object]:
@@ -74,6 +80,27 @@ class Container:
             block_written_bytes=0,
             pids=3,
         )
+
+    def start(self, streams: Streams | None = None) -> Session:
+        self.asked.append(("start", streams))
+        return Session(self, 7)
+
+    def restart(self, timeout: float | None, signal: int | None) -> Session:
+        self.asked.append(("restart", timeout, signal))
+        return Session(self)
+
+    def pause(self) -> None:
+        self.asked.append("pause")
+
+    def unpause(self) -> None:
+        self.asked.append("unpause")
+
+    def rename(self, name: str) -> None:
+        self.asked.append(("rename", name))
+
+    def top(self, *options: str) -> dict[str, object]:
+        self.asked.append(("top", *options))
+        return {"Titles": ["PID", "COMMAND"], "Processes": [["42", "sleep 1000"]]}
 
     def stop(self, **how: object) -> None:
         self.asked.append(("stop", how))
@@ -125,6 +152,10 @@ class Containers:
     def list(self, **how: object) -> list[Container]:
         self.asked.append(how)
         return [one for one in self.known.values() if how.get("all") or one.status == "running"]
+
+    def create(self, options: ContainerOptions) -> Container:
+        self.asked.append(options)
+        return self.known["web"]
 
     def run(self, options: ContainerOptions, streams: Streams | None = None) -> Session:
         self.asked.append((options, streams))

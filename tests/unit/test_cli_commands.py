@@ -312,8 +312,51 @@ def test_commit(engine: Engine, onggi_command: Output) -> None:
     words = ["commit", "-a", "Kim", "-m", "why", "-c", "USER 1", "-c", "CMD x", "web", "web:2"]
     assert onggi_command(*words) == f"{IMAGE}\n"
     asked = {"reference": "web:2", "message": "why", "author": "Kim"}
-    asked_in_all = asked | {"changes": ["USER 1", "CMD x"]}
+    asked_in_all = asked | {"changes": ["USER 1", "CMD x"], "pause": True}
     assert engine.containers.known["web"].asked == [("commit", asked_in_all)]
+    onggi_command("commit", "--pause=false", "web")
+    assert engine.containers.known["web"].asked[-1][1]["pause"] is False
+
+
+def test_create(engine: Engine, onggi_command: Output, tmp_path: Path) -> None:
+    words = ["create", "--cidfile", str(tmp_path / "cid"), "-m", "64m", "busybox", "sleep", "1"]
+    assert onggi_command(*words) == f"{ID}\n"
+    (options,) = engine.containers.asked
+    assert (options.command, options.limits) == (["sleep", "1"], {"memory": "64m"})
+    assert not options.detach
+    assert (tmp_path / "cid").read_text() == ID
+
+
+@pytest.mark.parametrize("verb", ["pause", "unpause"])
+def test_pause_and_unpause(engine: Engine, onggi_command: Output, verb: str) -> None:
+    err = "onggi: no such container: ghost\n"
+    assert onggi_command(verb, "ghost", "web", code=1, err=err) == "web\n"
+    assert engine.containers.known["web"].asked == [verb]
+
+
+def test_start(engine: Engine, onggi_command: Output) -> None:
+    assert onggi_command("start", "web", "job") == "web\njob\n"
+    assert engine.containers.known["web"].asked == []  # it runs already
+    assert engine.containers.known["job"].asked == [("start", None)]
+    onggi_command("start", "-a", "job", code=7)
+    streams = engine.containers.known["job"].asked[-1][1]
+    assert (streams.stdin_fd, streams.stdout_fd, streams.stderr_fd) == (-1, 1, 2)
+
+
+def test_restart(engine: Engine, onggi_command: Output) -> None:
+    assert onggi_command("restart", "-s", "INT", "-t", "3", "web") == "web\n"
+    assert engine.containers.known["web"].asked == [("restart", 3, 2)]
+
+
+def test_rename(engine: Engine, onggi_command: Output) -> None:
+    assert onggi_command("rename", "web", "other") == ""
+    assert engine.containers.known["web"].asked == [("rename", "other")]
+
+
+def test_top(engine: Engine, onggi_command: Output) -> None:
+    lines = onggi_command("top", "web", "-o", "pid,args").splitlines()
+    assert lines == ["PID       COMMAND", "42        sleep 1000"]
+    assert engine.containers.known["web"].asked == [("top", "-o", "pid,args")]
 
 
 def test_images(onggi_command: Output) -> None:
@@ -407,12 +450,8 @@ def test_import(engine: Engine, onggi_command: Output, monkeypatch: pytest.Monke
 def test_what_docker_can_and_this_cannot(onggi_command: Output) -> None:
     said = "onggi: cannot fetch 'https://x/y.tar' (curl it into: onggi import - NAME)\n"
     onggi_command("import", "https://x/y.tar", code=1, err=said)
-    said = (
-        "onggi: -p, --pause is not available: "
-        "containers cannot be paused yet; stop one that writes meanwhile\n"
-    )
-    onggi_command("commit", "-p", "web", code=125, err=said)
-    assert onggi_command("commit", "--pause=false", "web")
+    said = "onggi: --checkpoint is not available: a container starts from its image and its files\n"
+    onggi_command("start", "--checkpoint", "x", "web", code=125, err=said)
 
 
 def test_bootstrap(engine: Engine, onggi_command: Output) -> None:

@@ -9,7 +9,8 @@ from onggi.engine.options import ContainerOptions
 
 
 def options(*words: str) -> ContainerOptions:
-    return container_options(parse(COMMAND, "onggi run", words))
+    given = parse(COMMAND, "onggi run", words)
+    return container_options(given, detach=given.on("detach"))
 
 
 def changed(*words: str) -> dict[str, object]:

@@ -18,7 +18,7 @@ def container(tmp_path: Path) -> Container:
     """Give a container whose first process is this one."""
     state.write(str(tmp_path), state.running(os.getpid()))
     containers = SimpleNamespace(path=lambda _: str(tmp_path))
-    engine: Any = SimpleNamespace(store=SimpleNamespace(containers=containers))
+    engine: Any = SimpleNamespace(store=SimpleNamespace(containers=containers, run=str(tmp_path)))
     return Container(engine, {"id": "c" * 64})
 
 

@@ -109,6 +109,9 @@ class Shown:
     def size(self) -> int:
         return 23
 
+    def is_paused(self, _current: State) -> bool:
+        return False
+
 
 def inspected(options: ContainerOptions, state: State | None = None) -> dict[str, Any]:
     shown: Any = Shown(options, state or State())

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from onggi.errors import Corrupt, InvalidInput
-from onggi.store.records import ContainerNotFound, NameTaken
+from onggi.store import records
+from onggi.store.records import ContainerNotFound, NameTaken, Records
 from onggi.store.store import Store
 from support.parallel import in_parallel
 from support.threats import withstands
@@ -121,6 +122,47 @@ def test_a_name_left_by_a_crash_is_nobodys(root_dir: Path) -> None:
         assert os.listdir(root_dir / "names") == ["jar"]
 
 
+def test_another_name(root_dir: Path) -> None:
+    with Store(str(root_dir), durable=False) as store:
+        store.containers.create(ID, "jar", {"kept": 1})
+        store.containers.create("b" * 64, "pot", {})
+        assert store.containers.rename(ID, "vase") == {"id": ID, "name": "vase", "kept": 1}
+        assert store.containers.load(ID)["name"] == "vase"
+        assert sorted(os.listdir(root_dir / "names")) == ["pot", "vase"]
+        with pytest.raises(NameTaken):
+            store.containers.rename(ID, "pot")
+        for name in ("vase", "no/name", ""):
+            with pytest.raises(InvalidInput):
+                store.containers.rename(ID, name)
+        with pytest.raises(ContainerNotFound):
+            store.containers.rename("c" * 64, "free")
+        assert sorted(os.listdir(root_dir / "names")) == ["pot", "vase"]
+        assert store.containers.resolve("vase") == ID
+
+
+@pytest.mark.parametrize("step", ["update", "unlink_if_exists"])
+def test_a_renaming_cut_short(root_dir: Path, monkeypatch: pytest.MonkeyPatch, step: str) -> None:
+    """Killed between its steps, a container has one of the two names, and can be had by it."""
+    with Store(str(root_dir), durable=False) as store:
+        store.containers.create(ID, "jar", {})
+        with monkeypatch.context() as patch:
+            patch.setattr(Records if step == "update" else records, step, _die)
+            with pytest.raises(Killed):
+                store.containers.rename(ID, "vase")
+        store.containers.sweep_names()
+        (name,) = os.listdir(root_dir / "names")
+        assert store.containers.load(ID)["name"] == name
+        assert store.containers.resolve(name) == ID
+
+
+class Killed(BaseException):
+    """What nobody catches."""
+
+
+def _die(*_: object, **__: object) -> None:
+    raise Killed
+
+
 @pytest.mark.parametrize("text", ["", "{", "[]"])
 def test_a_damaged_record_is_said_to_be(root_dir: Path, text: str) -> None:
     with Store(str(root_dir), durable=False) as store:
@@ -131,16 +173,16 @@ def test_a_damaged_record_is_said_to_be(root_dir: Path, text: str) -> None:
 
 
 @withstands("at once", "many commands on one store at once")
-def test_of_many_that_race_for_a_name_one_wins(root_dir: Path) -> None:
+def test_of_many_that_race_for_a_name_one_wins(root_dir: Path, tmp_path: Path) -> None:
     def race(worker: int) -> None:
         with Store(str(root_dir), durable=False) as store:
             try:
                 store.containers.create(f"{worker:064x}", "jar", {})
             except NameTaken:
                 return
-            (root_dir / f"winner-{worker}").touch()
+            (tmp_path / f"winner-{worker}").touch()
 
     in_parallel(8, race)
-    (winner,) = root_dir.glob("winner-*")
+    (winner,) = tmp_path.glob("winner-*")
     with Store(str(root_dir), durable=False) as store:
         assert store.containers.ids() == (f"{int(winner.name[7:]):064x}",)

@@ -128,36 +128,23 @@ _BUILD: tuple[Absent, ...] = (
     Absent("cgroup-parent", "limit each step with --memory, --cpu-quota and the like"),
     Absent("isolation", _WINDOWS, fine=("", "default")),
 )
-_COMMIT = (
-    AbsentSwitch(
-        "pause",
-        "containers cannot be paused yet; stop one that writes meanwhile",
-        short="p",
-        fine=("false",),
-    ),
-)
-
+_LEAVING = tuple(one for one in _RUN if one.name == "detach-keys")
 _COMMANDS = {
     "run": _RUN,
-    "exec": tuple(one for one in _RUN if one.name == "detach-keys"),
+    "exec": _LEAVING,
+    "start": (*_LEAVING, Absent("checkpoint", "a container starts from its image and its files")),
     "build": _BUILD,
-    "commit": _COMMIT,
 }
 
 
 _NO_NETWORKS = "networks come later; a container has its own loopback, or with --network host ours"
-_NO_START = "a container is run once: onggi run"
 _ABSENT = {
     **dict.fromkeys(("pull", "search"), _NO_REGISTRY),
     "push": "there is no registry client yet; onggi save, then skopeo copy",
     **dict.fromkeys(("login", "logout"), "there is no registry client yet"),
     **dict.fromkeys(("network", "port"), _NO_NETWORKS),
-    **dict.fromkeys(("create", "start", "restart"), _NO_START),
     "attach": "follow what it writes with onggi logs -f, or enter it with onggi exec",
     "cp": "share a directory with -v, or take all of it with onggi export",
-    "top": "onggi exec CONTAINER ps",
-    **dict.fromkeys(("pause", "unpause"), "end it with onggi stop, and run another"),
-    "rename": "give it its name with onggi run --name",
     "update": "set its limits with onggi run",
     "events": "ask with onggi ps, or wait with onggi wait",
     "compose": "start each service with onggi run",

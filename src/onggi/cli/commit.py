@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from onggi.cli.options import Command, Given, Section, Text, Texts
+from onggi.cli.options import Command, Given, Section, Switch, Text, Texts
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,9 +23,9 @@ COMMAND = Command(
                 "change", "c", "INSTRUCTION", "Apply a Dockerfile instruction, as in 'CMD [\"sh\"]'"
             ),
             Text("message", "m", "TEXT", "Say in the history what was done"),
+            Switch("pause", "p", "Hold the container meanwhile, so that no file is half", on=True),
         ),
     ),
-    docker="commit",
     examples=(("onggi commit -m 'before the crash' web web:evidence", "keep what is there"),),
 )
 
@@ -38,6 +38,7 @@ def execute(given: Given, invocation: Invocation) -> int:
         message=given.text("message") or "",
         author=given.text("author") or "",
         changes=given.texts("change"),
+        pause=given.on("pause"),
     )
     print(identity)
     return 0

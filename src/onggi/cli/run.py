@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import sys
 
 from onggi.cli import attached, mounts, pairs
 from onggi.cli.careful import beneath
+from onggi.cli.cidfile import CidFile
 from onggi.cli.options import Command, Section, Switch, Text, Texts, UsageError, Whole, bad_value
 from onggi.engine.options import ContainerOptions
 
@@ -151,21 +151,15 @@ class ConflictingOptions(UsageError):
 
 def execute(given: Given, invocation: Invocation) -> int:
     """Run a container and return its program's exit code, or 0 once it runs in the background."""
-    options = container_options(given)
+    options = container_options(given, detach=given.on("detach"))
     if given.on("explain"):
         beneath(sys.stdout).write(invocation.engine.explain(options))
         return 0
     wanted = _attached(given)
-    cidfile = given.text("cidfile")
-    if cidfile:
-        _claim(cidfile)
-    try:
+    with CidFile(given.text("cidfile")) as cidfile:
         session = _start(given, options, wanted, invocation)
-    except BaseException:
-        if cidfile:
-            os.unlink(cidfile)
-        raise
-    _announce(session.container, cidfile)
+        cidfile.write(session.container.id)
+    warn(session.container)
     if options.detach or (wanted and not {"stdout", "stderr"} & wanted):
         print(session.container.id, flush=True)
     if options.detach:
@@ -208,7 +202,7 @@ def _is_wanted(stream: str, wanted: set[str]) -> bool:
     return not wanted or stream in wanted
 
 
-def container_options(given: Given) -> ContainerOptions:
+def container_options(given: Given, *, detach: bool) -> ContainerOptions:
     """Return what was asked for as the engine takes it; only spelling is checked here."""
     image, *command = given.arguments
     entrypoint = given.text("entrypoint")
@@ -231,7 +225,7 @@ def container_options(given: Given) -> ContainerOptions:
         + [mounts.tmpfs(raw) for raw in long_mounts if mounts.is_tmpfs(raw)],
         tty=given.on("tty"),
         interactive=given.on("interactive"),
-        detach=given.on("detach"),
+        detach=detach,
         remove=given.on("rm"),
         init=given.on("init"),
         read_only=given.on("read-only"),
@@ -269,24 +263,7 @@ def _limits(given: Given) -> dict[str, object]:
     return found
 
 
-def _claim(cidfile: str) -> None:
-    """Make the file for the container's ID before there is a container, as it may not work."""
-    try:
-        os.close(os.open(cidfile, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644))
-    except FileExistsError:
-        raise UsageError(
-            f"container ID file {cidfile} exists already",
-            hint="its container may be running; remove the file if it is not",
-        ) from None
-    except OSError as error:
-        reason = (error.strerror or "").lower()
-        raise UsageError(f"cannot make the container ID file {cidfile}: {reason}") from error
-
-
-def _announce(container: Container, cidfile: str | None) -> None:
-    """Say what of the request this host cannot do, and leave the ID where it was asked for."""
+def warn(container: Container) -> None:
+    """Say what of the request this host cannot do."""
     for warning in container.record["warnings"]:
         print(f"WARNING: {warning}", file=sys.stderr)
-    if cidfile:
-        with open(cidfile, "w", encoding="ascii") as file:
-            file.write(container.id)

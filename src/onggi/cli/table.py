@@ -47,6 +47,14 @@ class Row:
 
 ROWS = (
     Row(CONTAINERS, "run", "Create and run a new container from an image", "run", "container run"),
+    Row(
+        CONTAINERS,
+        "create",
+        "Create a container, without starting it",
+        "create",
+        "container create",
+    ),
+    Row(CONTAINERS, "start", "Start one or more containers", "start", "container start"),
     Row(CONTAINERS, "exec", "Execute a command in a running container", "exec", "container exec"),
     Row(
         CONTAINERS,
@@ -58,6 +66,7 @@ ROWS = (
         "container ps",
     ),
     Row(CONTAINERS, "logs", "Fetch the logs of a container", "logs", "container logs"),
+    Row(CONTAINERS, "top", "Show the processes of a container", "top", "container top"),
     Row(CONTAINERS, "stats", "Show what containers use", "stats", "container stats"),
     Row(CONTAINERS, "inspect", "Print all that is known of an object", "inspect"),
     Row(
@@ -69,8 +78,12 @@ ROWS = (
     ),
     Row(CONTAINERS, "diff", "List what a container changed on disk", "diff", "container diff"),
     Row(CONTAINERS, "stop", "Stop one or more running containers", "stop", "container stop"),
+    Row(CONTAINERS, "restart", "Restart one or more containers", "restart", "container restart"),
+    Row(CONTAINERS, "pause", "Hold all processes of containers", "pause", "container pause"),
+    Row(CONTAINERS, "unpause", "Let paused containers go on", "unpause", "container unpause"),
     Row(CONTAINERS, "kill", "Signal one or more running containers", "kill", "container kill"),
     Row(CONTAINERS, "wait", "Wait for containers, print exit codes", "wait", "container wait"),
+    Row(CONTAINERS, "rename", "Rename a container", "rename", "container rename"),
     Row(
         CONTAINERS,
         "rm",

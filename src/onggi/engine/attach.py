@@ -30,7 +30,7 @@ class Session:
         self._channel = channel
         self._streams = streams or Streams()
         self._sizes = _Sizes(channel)
-        if streams is None and container.record["options"]["interactive"]:
+        if self._streams.stdin_fd < 0 and container.record["options"]["interactive"]:
             channel.end_input()  # there is none, and a program that reads it must not wait for some
 
     def wait(self) -> Exit:

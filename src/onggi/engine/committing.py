@@ -26,7 +26,7 @@ def commit(
 ) -> str:
     """Make an image of `container`'s image and what it wrote; return the image's ID.
 
-    The container may run; what it writes meanwhile may be in the image in parts.
+    What it writes meanwhile may be in the image in parts.
 
     Args: reference: a name for the image, if it is to have one; changes: see config_changes.
     """

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from onggi.store.store import Store
 
 SIGKILL = 9
+PAUSED = "paused"
 
 
 class Container:
@@ -69,8 +70,22 @@ class Container:
 
     @property
     def status(self) -> str:
-        """`created`, `running` or `exited`."""
-        return self.state.status
+        """`created`, `running`, `paused`, `exited` or `removing`."""
+        current = self.state
+        return PAUSED if self.is_paused(current) else current.status
+
+    def is_paused(self, current: State) -> bool:
+        """Tell whether its processes are held, when its state is `current`."""
+        if current.status != state.RUNNING or not os.path.exists(self.pause_mark):
+            return False
+        from onggi.engine import pausing
+
+        return pausing.is_held(self)
+
+    @property
+    def pause_mark(self) -> str:
+        """The file without which it is not paused; whether it is then, the kernel says."""
+        return f"{places.run_directory(self._store, self.id)}/{rundir.PAUSED}"
 
     @property
     def pid(self) -> int:
@@ -83,11 +98,16 @@ class Container:
         Raises: Conflict: it runs; StartFailed: it could not be started, and nothing is left.
         """
         if self.state.is_alive():
-            raise Conflict(f"container {self.id[:12]} is running already")
+            raise self._running_already()
         directory = places.run_directory(self._store, self.id)
         if os.path.exists(directory):
             self.recover()
         return self.start_locked(rundir.lock(directory), streams)
+
+    def _running_already(self) -> Conflict:
+        if self.status == PAUSED:
+            return Conflict(f"container {self.id[:12]} is paused", hint="unpause it instead")
+        return Conflict(f"container {self.id[:12]} is running already")
 
     def start_locked(self, lock_fd: int, streams: Streams | None) -> Session:
         """Start it, with the lock taken already; the lock's descriptor is given up."""
@@ -189,6 +209,14 @@ class Container:
             _send(current, signal)
         except ProcessLookupError:
             raise self._not_running() from None  # it ended just now
+        self._let_end(current, signal)
+
+    def _let_end(self, current: State, signal: int) -> None:
+        """Let it go on if it is held and was sent what is to end it: it could not otherwise."""
+        if self.is_paused(current) and signal in (SIGKILL, self.record["stop_signal"]):
+            from onggi.engine import pausing
+
+            pausing.release(self)
 
     def _not_running(self) -> Conflict:
         return Conflict(f"container {self.id[:12]} is not running")
@@ -224,6 +252,48 @@ class Container:
             return bool(select.select([pidfd], [], [], limit)[0])
         finally:
             os.close(pidfd)
+
+    def restart(self, timeout: float | None = None, signal: int | None = None) -> Session:
+        """Stop it as `stop` does, if it runs, and start it again, attached to nothing.
+
+        Raises: Conflict: it is to be removed as soon as it ends, or others start it as well.
+        """
+        if self.record["options"]["remove"]:
+            raise Conflict(f"container {self.id[:12]} is removed when it ends", hint="run another")
+        self.stop(timeout, signal)
+        return self.start()
+
+    def pause(self) -> None:
+        """Hold every process of it where it is, until `unpause`.
+
+        Raises: Conflict: it does not run, or is paused already.
+        """
+        from onggi.engine import pausing
+
+        pausing.pause(self)
+
+    def unpause(self) -> None:
+        """Let its processes go on. Raises: Conflict: it is not paused."""
+        from onggi.engine import pausing
+
+        pausing.unpause(self)
+
+    def rename(self, name: str) -> None:
+        """Give it another name; its host name stays.
+
+        Raises: NameTaken; InvalidInput: that cannot be a name, or is the one it has.
+        """
+        self.record = self._store.containers.rename(self.id, name)
+
+    def top(self, *options: str) -> dict[str, Any]:
+        """Tell of its processes what the host's ps(1) does (Docker Engine API, ContainerTop).
+
+        Args: options: those of ps, which must leave the PID column; -ef if there are none.
+        Raises: Conflict: it does not run.
+        """
+        from onggi.engine import top
+
+        return top.processes(self, list(options))
 
     def remove(self, *, force: bool = False, volumes: bool = False) -> None:
         """Remove it with all it wrote; with `volumes` also those that nobody named.
@@ -288,15 +358,19 @@ class Container:
         message: str = "",
         author: str = "",
         changes: list[str] | None = None,
+        pause: bool = True,
     ) -> str:
         """Make an image of it as it is now; return the image's ID.
 
         Args: changes: Dockerfile instructions such as `CMD ["sh"]`, applied to the image's
-            configuration.
+            configuration. pause: hold it meanwhile, if it runs.
         """
-        from onggi.engine import committing
+        from contextlib import nullcontext
 
-        return committing.commit(self, reference, message, author, changes or [])
+        from onggi.engine import committing, pausing
+
+        with pausing.Held(self) if pause else nullcontext():
+            return committing.commit(self, reference, message, author, changes or [])
 
     def inspect(self, *, size: bool = False) -> dict[str, Any]:
         """Return all that is known of it, in the Docker Engine API's shape.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from onggi.engine.container import Container
+from onggi.runtime.state import RUNNING
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ class Containers:
         """
         self._engine.recover()
         found = (Container(self._engine, one) for one in self._engine.store.containers.list())
-        listed = [one for one in found if all or one.status == "running"]
+        listed = [one for one in found if all or one.state.status == RUNNING]
         if filters:
             from onggi.engine import filtering  # here, because a plain listing needs no `re`
 

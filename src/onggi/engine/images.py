@@ -168,7 +168,7 @@ class Images:
         return [
             ContainerUse(container=one.id, image=Digest(one.record["image_id"]), running=runs)
             for one in self._engine.containers.list(all=True)
-            for runs in [one.status == "running"]
+            for runs in [one.state.status == "running"]
         ]
 
     def history(self, name: str) -> Documents:

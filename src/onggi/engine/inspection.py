@@ -6,6 +6,7 @@ Source: Docker Engine API v1.50, ContainerInspectResponse, HostConfig, Container
 from __future__ import annotations
 
 from onggi.engine import devices, limits
+from onggi.engine.container import PAUSED
 from onggi.engine.environment import assignments, merged
 from onggi.oci.image import ImageConfig
 from onggi.resources.request import DEFAULT_SHM_SIZE
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from onggi.engine.container import Container
     from onggi.resources.request import Request
     from onggi.resources.spelling import DeviceLimit
-    from onggi.runtime.state import State
     from onggi.store.store import Store
 
     Json = dict[str, Any]
@@ -37,7 +37,7 @@ def container(shown: Container) -> Json:
         "Created": moment(record["created_ns"]),
         "Path": program,
         "Args": arguments,
-        "State": _state(shown.state),
+        "State": _state(shown),
         "Image": record["image_id"],
         "ResolvConfPath": f"{directory}/resolv.conf",
         "HostnamePath": f"{directory}/hostname",
@@ -64,11 +64,13 @@ def moment(time_ns: int) -> str:
     return log.stamp(time_ns).decode() if time_ns else _NEVER
 
 
-def _state(current: State) -> Json:
+def _state(shown: Container) -> Json:
+    current = shown.state
+    paused = shown.is_paused(current)
     return {
-        "Status": current.status,
+        "Status": PAUSED if paused else current.status,
         "Running": current.status == states.RUNNING,
-        "Paused": False,
+        "Paused": paused,
         "Restarting": False,
         "OOMKilled": current.oom_killed,
         "Dead": False,

@@ -174,6 +174,8 @@ def _entry(engine: Engine, container: Container, options: ExecOptions) -> Entry:
     current = container.state
     if not current.is_alive():
         raise Conflict(f"container {container.id[:12]} is not running")
+    if container.is_paused(current):
+        raise Conflict(f"container {container.id[:12]} is paused", hint="unpause it first")
     config = container.record["config"]
     path, flags = engine.filter_file(container.record)
     return Entry(

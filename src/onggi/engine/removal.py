@@ -92,7 +92,7 @@ def _locked(container: Container, *, force: bool) -> int:
 def _end(container: Container, *, force: bool) -> None:
     if not force:
         raise Conflict(
-            f"container {container.id[:12]} is running",
+            f"container {container.id[:12]} is {container.status}",
             hint="stop it before removing it, or force it",
         )
     try:

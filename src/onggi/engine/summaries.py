@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 
+from onggi.engine.container import PAUSED
 from onggi.engine.durations import duration
 from onggi.runtime import state as states
 
@@ -24,6 +25,7 @@ _NS = 1_000_000_000
 def container(shown: Container, *, size: bool = False) -> dict[str, Any]:
     """Return what `ps` shows of a container; `size` adds what it wrote and what lies below."""
     record, current = shown.record, shown.state
+    paused = shown.is_paused(current)
     network = record["options"]["network"]
     summary = {
         "Id": shown.id,
@@ -34,8 +36,8 @@ def container(shown: Container, *, size: bool = False) -> dict[str, Any]:
         "Created": record["created_ns"] // _NS,
         "Ports": [],
         "Labels": record["labels"],
-        "State": current.status,
-        "Status": status(current, time.time_ns()),
+        "State": PAUSED if paused else current.status,
+        "Status": status(current, time.time_ns()) + " (Paused)" * paused,
         "HostConfig": {"NetworkMode": network},
         "NetworkSettings": {"Networks": {network: {}}},
         "Mounts": record["mounts"],

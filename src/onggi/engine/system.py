@@ -44,12 +44,13 @@ class System:
 
     def _counts(self) -> dict[str, int]:
         containers = self._engine.containers.list(all=True)
-        running = sum(one.status == "running" for one in containers)
+        statuses = [one.status for one in containers]
+        running, paused = statuses.count("running"), statuses.count("paused")
         return {
             "Containers": len(containers),
             "ContainersRunning": running,
-            "ContainersPaused": 0,
-            "ContainersStopped": len(containers) - running,
+            "ContainersPaused": paused,
+            "ContainersStopped": len(containers) - running - paused,
             "Images": len(self._engine.images.list()),
         }
 

@@ -131,6 +131,26 @@ class Records:
             )
             return record
 
+    def rename(self, container: str, name: str) -> dict[str, Any]:
+        """Give a container another name; return its record. Of several who race, one wins.
+
+        Cut short, it has one name or the other in its record, and the other soon is nobody's.
+
+        Raises: InvalidInput: it cannot be a name, or is the one that it has; NameTaken;
+            ContainerNotFound.
+        """
+        require_name(name, "container name")
+        with Lock(self._names_lock):
+            before = self.load(container)["name"]
+            if name == before:
+                raise InvalidInput("renaming a container with the same name as its current name")
+            self._point(name, container)
+            if self._durable:
+                sync_directory(self._names)  # before the record says so
+            record = self.update(container, lambda record: {**record, "name": name})
+            unlink_if_exists(f"{self._names}/{before}")
+        return record
+
     def resolve(self, text: str) -> str:
         """Find the ID that a full ID, a name, or the beginning of an ID means, in this order.
 
@@ -181,19 +201,29 @@ class Records:
         self._workshop.remove(doomed)
 
     def sweep_names(self) -> None:
-        """Remove names whose container was never finished or is gone."""
+        """Remove names whose container was never finished, is gone, or is called otherwise."""
         with Lock(self._names_lock):
             for name in os.listdir(self._names):
-                if self._named(name) is None:
+                if not self._is_called(name):
                     unlink_if_exists(f"{self._names}/{name}")
+
+    def _is_called(self, name: str) -> bool:
+        container = self._named(name)
+        try:
+            return container is not None and self.load(container)["name"] == name
+        except ContainerNotFound:
+            return False  # removed just now, but for its name
 
     def _take_name(self, name: str, container: str) -> None:
         """Point the name at the container. Under the names' lock, so a dead link is nobody's."""
+        if self._exists(container):
+            raise NameTaken(container, container)
+        self._point(name, container)
+
+    def _point(self, name: str, container: str) -> None:
         holder = self._named(name)
         if holder is not None:
             raise NameTaken(name, holder)
-        if self._exists(container):
-            raise NameTaken(container, container)
         unlink_if_exists(f"{self._names}/{name}")
         os.symlink(container, f"{self._names}/{name}")
 

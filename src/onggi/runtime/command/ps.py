@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import sys
 
-from onggi.errors import InvalidInput, Unsupported
+from onggi.errors import InvalidInput
 from onggi.oci import jsontext
+from onggi.runtime import process_table
 from onggi.runtime.command import kill, record
 from onggi.runtime.command.words import Command, Option
 
@@ -22,7 +22,6 @@ COMMAND = Command(
     Option("format", "FORMAT", "table (default) or json", short="f"),
     interspersed=False,
 )
-_PS = ("/bin/ps", "/usr/bin/ps")
 
 
 def execute(words: Words, runtime: Runtime) -> int:
@@ -35,37 +34,5 @@ def execute(words: Words, runtime: Runtime) -> int:
     if form == "json":
         sys.stdout.write(jsontext.dumps(pids or None) + "\n")
         return 0
-    header, *lines = _run_ps(options or ["-ef"]).splitlines()
-    column = _pid_column(header)
-    wanted = set(map(str, pids))
-    sys.stdout.write(f"{header}\n")
-    for line in lines:
-        if line.split()[column : column + 1] and line.split()[column] in wanted:
-            sys.stdout.write(f"{line}\n")
+    sys.stdout.writelines(f"{line}\n" for line in process_table.lines(pids, options))
     return 0
-
-
-def _pid_column(header: str) -> int:
-    try:
-        return header.split().index("PID")
-    except ValueError:
-        raise InvalidInput("couldn't find PID field in ps output") from None
-
-
-def _run_ps(options: list[str]) -> str:
-    program = next(filter(os.path.exists, _PS), "")
-    if not program:
-        raise Unsupported("this host has no ps(1)", hint="--format json needs none")
-    reader, writer = os.pipe2(os.O_CLOEXEC)
-    pid = os.posix_spawn(
-        program, ["ps", *options], os.environ, file_actions=[(os.POSIX_SPAWN_DUP2, writer, 1)]
-    )
-    os.close(writer)
-    with open(reader, encoding="utf-8", errors="surrogateescape") as output:
-        text = output.read()
-    status = os.waitpid(pid, 0)[1]
-    if status or not text:
-        raise InvalidInput(
-            f"ps {' '.join(options)}: exit status {os.waitstatus_to_exitcode(status)}"
-        )
-    return text

@@ -1,0 +1,28 @@
+"""`onggi unpause`."""
+
+from __future__ import annotations
+
+from onggi.cli.options import Command
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from onggi.cli.invocation import Invocation
+    from onggi.cli.options import Given
+
+COMMAND = Command(
+    arguments="CONTAINER [CONTAINER...]",
+    least=1,
+    most=None,
+    description="Lets the processes of paused containers go on where `onggi pause` has held them.",
+    examples=(("onggi unpause web", "let it go on"),),
+)
+
+
+def execute(given: Given, invocation: Invocation) -> int:
+    """Unpause containers, and print the name of each that was unpaused."""
+
+    def act(name: str) -> None:
+        invocation.engine.containers.get(name).unpause()
+        print(name)
+
+    return invocation.each(given.arguments, act)

@@ -1,0 +1,39 @@
+"""The processes of a container, as the host's ps(1) shows them.
+
+Source: docker container top; moby daemon/top_unix.go.
+"""
+
+from __future__ import annotations
+
+from onggi.engine import cgroups
+from onggi.errors import Conflict
+from onggi.linux import cgroup
+from onggi.runtime import process_table
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from onggi.engine.container import Container
+
+
+def processes(container: Container, options: list[str]) -> dict[str, Any]:
+    """Return the titles of ps's columns and, for each process, what stands below them.
+
+    Raises: Conflict: it does not run; InvalidInput: ps refuses the options.
+    """
+    if not container.state.is_alive():
+        raise Conflict(f"container {container.id[:12]} is not running")
+    header, *lines = process_table.lines(_pids(container), options)
+    titles = header.split()
+    # The last column may have spaces in it: a command with its arguments.
+    return {"Titles": titles, "Processes": [_columns(line, len(titles)) for line in lines]}
+
+
+def _columns(line: str, count: int) -> list[str]:
+    return line.split(None, count - 1)
+
+
+def _pids(container: Container) -> list[int]:
+    paths = [path for _, path in cgroups.directories(container.id, container.record)]
+    return cgroup.tree_processes(paths[0])
