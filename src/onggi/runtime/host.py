@@ -6,6 +6,8 @@ import os
 
 from onggi.linux import cgroup
 from onggi.resources.host import control_files
+from onggi.runtime import rights
+from onggi.runtime.rights import Rights
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -16,9 +18,12 @@ class Host:
     """What a plan may depend on besides the specification.
 
     A plan is a function of a specification and one of these; tests make their own.
+
+    hierarchies: all that are mounted. managed: those in which we make cgroups, as far as they are
+    ours; unless it is said otherwise, all of them whole.
     """
 
-    __slots__ = ("arch", "control_files", "hierarchies", "memberships")
+    __slots__ = ("arch", "control_files", "hierarchies", "managed", "memberships", "rights")
 
     def __init__(
         self,
@@ -27,9 +32,13 @@ class Host:
         hierarchies: tuple[Hierarchy, ...],
         memberships: dict[str, str],
         control_files: frozenset[str],
+        managed: tuple[Hierarchy, ...] | None = None,
+        rights: Rights | None = None,
     ) -> None:
         self.arch = arch  # as uname(2) says it
         self.hierarchies = hierarchies
+        self.managed = hierarchies if managed is None else managed
+        self.rights = rights or Rights()
         self.memberships = memberships  # of the process that makes the cgroups
         self.control_files = control_files  # see resources.host.control_files
 
@@ -37,9 +46,23 @@ class Host:
 def gather() -> Host:
     """Return the facts of the machine that this process runs on."""
     found = tuple(cgroup.hierarchies())
+    memberships = cgroup.memberships()
+    held = rights.gather()
+    ours = managed(found, memberships) if held.is_rootless else found
     return Host(
         arch=os.uname().machine,
         hierarchies=found,
-        memberships=cgroup.memberships(),
-        control_files=control_files(found),
+        memberships=memberships,
+        control_files=control_files(ours),
+        managed=ours,
+        rights=held,
     )
+
+
+def managed(
+    hierarchies: tuple[Hierarchy, ...], memberships: dict[str, str]
+) -> tuple[Hierarchy, ...]:
+    """Return the part of the hierarchies that was delegated to us, who are not the host's root."""
+    from onggi.linux import delegation
+
+    return delegation.delegated(hierarchies, memberships)

@@ -40,6 +40,7 @@ _SUBJECTS: dict[type[Step], str] = {
     mounts.BindRoot: text.OVERLAY,
     mounts.MountFilesystem: text.KERNEL,
     mounts.BindMount: text.BINDS,
+    devices.BindDevice: text.BINDS,
     devices.MakeDevice: text.DEVICES,
     mounts.MaskPath: text.HIDDEN,
     mounts.ReadonlyPath: text.HIDDEN,

@@ -17,10 +17,13 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from onggi.runtime.plan.users import UserMap
+
 OCI_VERSION = "1.2.1"
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 PIDS_LIMIT = 2048  # as podman; Docker has no bound
 SHM_BYTES = 64 << 20
+_TTY = 5  # the group of terminals, on every distribution
 
 NAMESPACES = ("pid", "network", "ipc", "uts", "mount", "cgroup", "time")
 
@@ -45,13 +48,23 @@ READONLY_PATHS = ("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysr
 _GUARDED = ["nosuid", "noexec", "nodev"]
 
 
-def mounts(*, shm_bytes: int = SHM_BYTES, writable: bool = False, own_network: bool) -> list[Any]:
+def mounts(
+    *,
+    shm_bytes: int = SHM_BYTES,
+    writable: bool = False,
+    own_network: bool,
+    users: UserMap | None = None,
+) -> list[Any]:
     """Return the mounts of the kernel's file systems.
 
     Args: writable: for a privileged container, which may write to /sys and its cgroup files.
         own_network: a sysfs of its own can be mounted only with a network namespace of its own.
+        users: of the user namespace that we are in ourselves (rights.py), if that is not the first.
+            Terminals then belong to the group tty if it has one, and what can't be mounted is left
+            to the plan.
     """
     guard = [] if writable else ["ro"]
+    group = [f"gid={_TTY}"] if users is None or users.has("gid", _TTY) else []
     return [
         _mount("/proc", "proc", "proc", _GUARDED),
         _mount("/dev", "tmpfs", "tmpfs", ["nosuid", "strictatime", "mode=755", "size=65536k"]),
@@ -59,10 +72,10 @@ def mounts(*, shm_bytes: int = SHM_BYTES, writable: bool = False, own_network: b
             "/dev/pts",
             "devpts",
             "devpts",
-            ["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"],
+            ["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", *group],
         ),
         _mount("/sys", "sysfs", "sysfs", [*_GUARDED, *guard])
-        if own_network
+        if own_network or users is not None
         # The host's sysfs alone: debugfs, tracefs and whatever else is mounted on it stay outside.
         else _mount("/sys", "bind", "/sys", ["bind", "rprivate", *_GUARDED, *guard]),
         _mount("/sys/fs/cgroup", "cgroup", "cgroup", [*_GUARDED, *guard]),

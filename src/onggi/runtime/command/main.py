@@ -122,7 +122,7 @@ def _run(name: str, words: Words, journal: Journal) -> int:
         _print_help(f"{NAME} {name}", COMMANDS[name][1], helpful)
         return 0
     given = parse(helpful, words.arguments[1:], name)
-    runtime = Runtime(root=words.text("root", default_root()), journal=journal)
+    runtime = Runtime(root=words.text("root") or default_root(), journal=journal)
     return module.execute(given, runtime)
 
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 
+from onggi.errors import InvalidInput
+from onggi.linux import user_namespace
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from onggi.runtime.command.journal import Journal
@@ -24,7 +27,16 @@ class Runtime:
 def default_root() -> str:
     """Return where containers are remembered unless another place is named.
 
-    Below /run, for a reboot ends them all; a user's own place for others than root.
+    Below /run, for a reboot ends them all; others than the host's root have a place of their own
+    for that, by the XDG Base Directory Specification.
+
+    Raises: InvalidInput: nothing says where that is.
     """
-    base = "/run" if os.geteuid() == 0 else os.environ.get("XDG_RUNTIME_DIR", "/run")
+    if os.geteuid() == 0 and user_namespace.is_first():
+        return f"/run/{NAME}"
+    base = os.environ.get("XDG_RUNTIME_DIR", "")
+    if not base:
+        raise InvalidInput(
+            "there is no place to remember containers in", hint="--root DIR, or set XDG_RUNTIME_DIR"
+        )
     return f"{base}/{NAME}"

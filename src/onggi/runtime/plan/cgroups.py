@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from onggi.errors import Unsupported
 from onggi.resources import device_program, devices, layout, settings
 from onggi.runtime.steps import cgroups
 
@@ -10,6 +11,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from onggi.resources.layout import Paths, Preparation
+    from onggi.resources.setting import Setting
     from onggi.runtime.host import Host
     from onggi.runtime.steps.base import Step
 
@@ -29,14 +31,18 @@ class Controlled:
 def plan_cgroups(linux: dict[str, Any], host: Host, identifier: str) -> Controlled:
     """Plan the cgroups of container `identifier`; `linux` is that part of its configuration.
 
+    Who is not the host's root has the cgroups that were delegated to him, perhaps none, and the
+    container's path begins at the top of that part. He can set no device rules, and needs none:
+    in his user namespace nobody makes device nodes.
+
     Raises: InvalidInput, Unsupported: as resources.settings and resources.devices.
     """
     resources = linux.get("resources", {})
-    parent, name = layout.split_path(linux.get("cgroupsPath", ""), identifier)
-    paths = layout.cgroup_paths(parent, name, host.hierarchies, host.memberships)
+    parent, name = layout.split_path(_within(linux.get("cgroupsPath", ""), host), identifier)
+    paths = layout.cgroup_paths(parent, name, host.managed, host.memberships)
     directories = {id(hierarchy): path for hierarchy, path in paths}
-    numbers = settings.settings(resources, host.hierarchies, host.control_files)
-    rules = resources.get("devices", [])
+    numbers = _numbers(resources, host)
+    rules = [] if host.rights.is_rootless else resources.get("devices", [])
     guard = devices.device_hierarchy(host.hierarchies) if rules else None
     if guard is not None and guard.version == 1:
         numbers += devices.plan_v1(rules, guard)
@@ -47,6 +53,25 @@ def plan_cgroups(linux: dict[str, Any], host: Host, identifier: str) -> Controll
         steps.append(cgroups.AttachDeviceProgram(directories[id(guard)], program))
     join: list[Step] = [cgroups.JoinCgroup(path) for _, path in paths]
     return Controlled(steps, join, tuple(path for _, path in paths))
+
+
+def _numbers(resources: dict[str, Any], host: Host) -> list[Setting]:
+    """Return the numbers to write, or refuse them with what this user lacks."""
+    try:
+        return settings.settings(resources, host.managed, host.control_files)
+    except Unsupported as error:
+        if host.rights.is_rootless:
+            error.hint = "limits take a part of cgroup v2 that was delegated to this user"
+        raise
+
+
+def _within(path: str, host: Host) -> str:
+    """Return a cgroupsPath as seen from the top of what was delegated to us."""
+    for hierarchy in host.managed if host.rights.is_rootless else ():
+        top = hierarchy.root.rstrip("/")
+        if path.startswith(f"{top}/"):
+            return path[len(top) :]
+    return path
 
 
 def _prepare(preparation: Preparation, paths: Paths) -> Step:

@@ -9,7 +9,7 @@ Source: runtime-spec config.md, config-linux.md; the order is the kernel's (see 
 from __future__ import annotations
 
 from onggi.errors import InvalidInput
-from onggi.runtime.plan import cgroups, mounts, process
+from onggi.runtime.plan import cgroups, mounts, process, users
 from onggi.runtime.plan.users import UserMap, user_map
 from onggi.runtime.steps import devices, namespaces, options
 from onggi.runtime.steps import mounts as mount_steps
@@ -128,6 +128,7 @@ def plan_container(
     controlled = cgroups.plan_cgroups(linux, host, identifier)
     fresh, joined = _namespaces(linux.get("namespaces", []))
     mapped_users = user_map(linux) if "user" in fresh else None
+    users.require_possible(config, host.rights, mapped_users)
     spec = config["process"]
     return Plan(
         identifier=identifier,
@@ -143,7 +144,7 @@ def plan_container(
                 rootfs,
                 host,
                 () if "cgroup" in (*fresh, *joined) else controlled.paths,
-                mapped="user" in (*fresh, *joined),
+                lent=_lent((*fresh, *joined), host),
             ),
             mount_steps.PivotRoot(),
             *_plan_shared(linux),
@@ -194,6 +195,15 @@ def _namespaces(entries: list[dict[str, str]]) -> tuple[tuple[str, ...], dict[st
     if "mount" not in fresh:
         raise InvalidInput("a container needs a mount namespace of its own")
     return tuple(kind for kind in KINDS if kind in fresh), joined
+
+
+def _lent(own: tuple[str, ...], host: Host) -> frozenset[str] | None:
+    """Return the kinds of namespace that a container with users of its own shares with the host.
+
+    None: its root is the host's, and may do everything with those as well.
+    """
+    mapped = host.rights.is_rootless or "user" in own
+    return frozenset(KINDS).difference(own) if mapped else None
 
 
 def _plan_namespaces(
@@ -265,14 +275,14 @@ def _plan_tree(
     host: Host,
     own: tuple[str, ...],
     *,
-    mapped: bool,
+    lent: frozenset[str] | None,
 ) -> list[Step]:
     linux = config.get("linux", {})
     root = config["root"]
     steps = [
         *mounts.plan_root(root["path"], rootfs),
-        *mounts.plan_mounts(config, host.hierarchies, own),
-        *mounts.plan_devices(config, mapped=mapped),
+        *mounts.plan_mounts(config, host.hierarchies, own, lent or frozenset()),
+        *mounts.plan_devices(config, mapped=lent is not None),
         *mounts.plan_hidden(config),
     ]
     if any(entry["destination"] == "/dev" for entry in config.get("mounts", [])):

@@ -6,7 +6,7 @@ import os
 
 from onggi.errors import InvalidInput
 from onggi.runtime.steps import devices, mounts
-from onggi.runtime.steps.options import BIND
+from onggi.runtime.steps.options import ATTRIBUTES, BIND
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,6 +26,16 @@ DEFAULT_DEVICES = (
     ("/dev/urandom", 1, 9),
     ("/dev/tty", 5, 0),
 )
+
+# File systems that show a namespace, and can be mounted by who has privileges over that alone; and
+# where the host has them. Source: user_namespaces(7), "Interaction of user namespaces and other
+# types of namespaces".
+SHOWN = {
+    "cgroup": ("cgroup", "/sys/fs/cgroup"),
+    "mqueue": ("ipc", "/dev/mqueue"),
+    "proc": ("pid", "/proc"),
+    "sysfs": ("network", "/sys"),
+}
 
 # Source: runtime-spec runtime-linux.md, "Dev symbolic links"; ptmx as config-linux.md asks.
 DEVICE_LINKS = (
@@ -52,23 +62,31 @@ def plan_root(target: str, rootfs: Iterable[Mount]) -> list[Step]:
 
 
 def plan_mounts(
-    config: dict[str, Any], hierarchies: Iterable[Hierarchy], own: tuple[str, ...] = ()
+    config: dict[str, Any],
+    hierarchies: Iterable[Hierarchy],
+    own: tuple[str, ...] = (),
+    lent: frozenset[str] = frozenset(),
 ) -> list[Step]:
     """Return the steps for everything mounted below the root, in the specification's order.
 
-    Args: own: the container's cgroup in each hierarchy, if it has no cgroup namespace.
+    Args: own: the container's cgroup in each hierarchy, if it has no cgroup namespace. lent: kinds
+        of the host's namespaces that the container shares and has no privileges over.
     """
     steps: list[Step] = []
     for entry in config.get("mounts", []):
         target = entry["destination"]
         if not target.startswith("/"):
             raise InvalidInput(f"mount destination {target!r} is relative", hint="it starts with /")
-        steps += _plan_mount(entry, target, hierarchies, own)
+        steps += _plan_mount(entry, target, hierarchies, own, lent)
     return steps
 
 
 def _plan_mount(
-    entry: dict[str, Any], target: str, hierarchies: Iterable[Hierarchy], own: tuple[str, ...]
+    entry: dict[str, Any],
+    target: str,
+    hierarchies: Iterable[Hierarchy],
+    own: tuple[str, ...],
+    lent: frozenset[str],
 ) -> list[Step]:
     options = tuple(entry.get("options", ()))
     kind = entry.get("type", "bind" if BIND.intersection(options) else "none")
@@ -77,9 +95,20 @@ def _plan_mount(
         if entry.get("uidMappings"):
             return _plan_mapped(entry, target, words)
         return [mounts.BindMount(entry["source"], target, words)]
+    if SHOWN.get(kind, ("",))[0] in lent and not own:
+        return [_plan_shown(kind, target, options)]
     if kind == "cgroup":
         return plan_cgroup_view(target, options, hierarchies, own)
     return [mounts.MountFilesystem(kind, entry.get("source", kind), target, options)]
+
+
+def _plan_shown(kind: str, target: str, options: tuple[str, ...]) -> Step:
+    """Show the host's own instance of a file system that can't be mounted, with all below it.
+
+    The kernel lets nobody look behind what a more privileged one has mounted on it.
+    """
+    deep = tuple(f"r{word}" for word in options if word in ATTRIBUTES)
+    return mounts.BindMount(SHOWN[kind][1], target, ("rbind", "rslave", *deep))
 
 
 def _plan_mapped(entry: dict[str, Any], target: str, words: tuple[str, ...]) -> list[Step]:
@@ -146,9 +175,9 @@ def plan_devices(config: dict[str, Any], *, mapped: bool) -> list[Step]:
     if mapped:
         bound = {entry["destination"] for entry in config["mounts"]}
         free = [path for path in nodes if path not in bound]
-        steps: list[Step] = [mounts.BindMount(path, path, ("bind",)) for path in free]
+        steps = [_plan_shared_node(nodes[path]) for path in free]
     else:
-        steps = list(map(_plan_node, nodes.values()))
+        steps = [_plan_node(node) for node in nodes.values()]
     steps += [devices.MakeSymlink(path, target) for path, target in DEVICE_LINKS]
     return steps
 
@@ -156,6 +185,13 @@ def plan_devices(config: dict[str, Any], *, mapped: bool) -> list[Step]:
 def _is_new_dev(entry: dict[str, Any]) -> bool:
     bound = entry.get("type") == "bind" or BIND.intersection(entry.get("options", ()))
     return entry["destination"] == "/dev" and not bound
+
+
+def _plan_shared_node(entry: dict[str, Any]) -> Step:
+    if entry["type"] == "p":
+        return _plan_node(entry)  # which anybody may make
+    numbers = (entry.get("major", 0), entry.get("minor", 0))
+    return devices.BindDevice(entry["path"], entry["type"], *numbers)
 
 
 def _plan_node(entry: dict[str, Any]) -> Step:

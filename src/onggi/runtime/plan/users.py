@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from onggi.errors import InvalidInput
+from onggi.errors import InvalidInput, Unsupported
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
+
+    from onggi.runtime.rights import Rights
 
 
 class UserMap:
@@ -44,6 +46,16 @@ class UserMap:
         """
         return _outside(uid, self.uids), _outside(gid, self.gids)
 
+    def has(self, kind: str, identifier: int) -> bool:
+        """Tell whether an ID of the inside, of kind "uid" or "gid", stands for one outside."""
+        lines = self.uids if kind == "uid" else self.gids
+        return any(inside <= identifier < inside + count for inside, _, count in lines)
+
+    def is_own(self, uid: int, gid: int) -> bool:
+        """Tell whether it maps nothing but this user and group."""
+        pairs = ((self.uids, uid), (self.gids, gid))
+        return all(len(lines) == 1 and lines[0][1:] == (own, 1) for lines, own in pairs)
+
 
 def _outside(identifier: int, lines: tuple[tuple[int, int, int], ...]) -> int:
     for inside, outside, count in lines:
@@ -62,3 +74,32 @@ def user_map(linux: dict[str, Any]) -> UserMap:
         return tuple((entry["containerID"], entry["hostID"], entry["size"]) for entry in entries)
 
     return UserMap(lines("uidMappings"), lines("gidMappings"))
+
+
+def require_possible(config: dict[str, Any], rights: Rights, own: UserMap | None) -> None:
+    """Refuse what a user namespace does not have, with the words for it.
+
+    Args: own: the mappings of the container's own user namespace, if it gets one.
+    Raises: InvalidInput, Unsupported.
+    """
+    known = own or rights.users
+    if known is not None:
+        _require_owners(config.get("mounts", []), known)
+    if not rights.groups and config["process"].get("user", {}).get("additionalGids"):
+        raise Unsupported(
+            "additional groups can't be set in this user namespace",
+            hint="setgroups is denied where a user mapped nothing but himself",
+        )
+
+
+def _require_owners(entries: list[dict[str, Any]], known: UserMap) -> None:
+    """Source: runc libcontainer/configs/validate/rootless.go, rootlessEUIDMount."""
+    for entry in entries:
+        for word in entry.get("options", []):
+            kind, _, number = word.partition("=")
+            wanted = kind in ("uid", "gid") and number.isascii() and number.isdigit()
+            if wanted and not known.has(kind, int(number[:11])):
+                raise InvalidInput(
+                    f"mount at {entry['destination']!r} has the option {word},"
+                    " which the user namespace does not map"
+                )

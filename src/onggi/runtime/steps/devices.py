@@ -8,7 +8,7 @@ import stat
 from onggi.linux import channel, device, mount, terminal
 from onggi.linux.path import O_PATH
 from onggi.runtime.steps.base import Context, Step, quote
-from onggi.runtime.steps.mounts import attach
+from onggi.runtime.steps.mounts import BindMount, attach
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -70,6 +70,40 @@ class MakeDevice(Step):
         if self.uid or self.gid:
             lines.append(f'chown {self.uid}:{self.gid} "$at"')
         return lines
+
+
+class BindDevice(BindMount):
+    """Show a device node of the host in /dev, where nobody may make one: in a user namespace.
+
+    What was opened is proven to be the device, whatever lies at its path on this host.
+    """
+
+    __slots__ = ("kind", "major", "minor")
+
+    def __init__(self, path: str, kind: str, major: int, minor: int) -> None:
+        super().__init__(path, path, ("bind",))
+        self.kind = kind  # as MakeDevice's
+        self.major = major
+        self.minor = minor
+
+    def open_tree(self, userns_fd: int = -1) -> int:
+        """Return a detached mount of the node, once it is sure that it is the device."""
+        tree = super().open_tree(userns_fd)
+        try:
+            device.verify_device(tree, self.major, self.minor, _KIND[self.kind])
+        except OSError:
+            os.close(tree)
+            raise
+        return tree
+
+    def describe(self) -> str:
+        return f"show the host's {self.target} ({self.kind} {self.major}:{self.minor})"
+
+    def argument(self) -> str:
+        return self.target
+
+    def _fields(self) -> list[object]:
+        return [self.target, self.kind, self.major, self.minor]
 
 
 class MakeSymlink(Step):

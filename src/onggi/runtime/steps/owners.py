@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from onggi.linux import mount, user_namespace
+from onggi.linux import empty_user_namespace, mount
 from onggi.runtime.steps.mounts import BindMount
 
 TYPE_CHECKING = False
@@ -28,7 +28,7 @@ class MappedBind(BindMount):
 
     def translate(self, tree: int, userns_fd: int) -> None:
         """Have the tree show the owners of the mapping, whatever the container's are."""
-        own = user_namespace.make(*self.mapping.texts())
+        own = empty_user_namespace.make(*self.mapping.texts())
         try:
             mount.idmap(tree, own, deep="ridmap" in self.options)
         finally:

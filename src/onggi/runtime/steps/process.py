@@ -15,6 +15,7 @@ from onggi.runtime.steps.base import Context, Step, quote
 from onggi.runtime.stub import stub
 
 _MOST_PASSWD_BYTES = 1 << 20
+_SETGID = 1 << capability.NUMBERS["CAP_SETGID"]
 
 
 class WriteSysctl(Step):
@@ -242,7 +243,11 @@ class LimitBoundingSet(PrivilegeStep):
 
 
 class SwitchUser(PrivilegeStep):
-    """Become another user, with its groups; the capabilities stay for the step that sets them."""
+    """Become another user, with its groups; the capabilities stay for the step that sets them.
+
+    Where a user namespace denies setgroups(2), nobody can let go of the groups he came with, nor
+    gains any: no groups are then asked for.
+    """
 
     __slots__ = ("gid", "groups", "uid")
 
@@ -253,13 +258,22 @@ class SwitchUser(PrivilegeStep):
 
     def apply(self, context: Context) -> None:
         process.set_keepcaps(True)
-        os.setgroups(self.groups)
+        self._set_groups()
         os.setresgid(self.gid, self.gid, self.gid)
         os.setresuid(self.uid, self.uid, self.uid)
         process.set_keepcaps(False)
         # The kernel has just set this anew, to the host's fs.suid_dumpable (commit_creds), which
         # may be 1: the user's programs inside could trace us while we are still Python.
         process.set_dumpable(False)
+
+    def _set_groups(self) -> None:
+        try:
+            os.setgroups(self.groups)
+        except PermissionError as error:
+            # With the capability it is the namespace that forbids it: kernel/groups.c.
+            if self.groups or not capability.capget()[0] & _SETGID:
+                error.add_note("in setgroups(2)")
+                raise
 
     def describe(self) -> str:
         more = f" and groups {', '.join(map(str, self.groups))}" if self.groups else ""
