@@ -168,6 +168,37 @@ def test_a_device_rule_that_means_nothing(ours: OciRuntime) -> None:
     assert (done.returncode, "invalid device access" in done.stderr) == (1, True)
 
 
+KERNEL_LOG: Json = {"path": "/dev/log-of-the-kernel", "type": "c", "major": 1, "minor": 11}
+
+
+def test_device_rules_of_a_running_container(ours: OciRuntime, root_dir: Path) -> None:
+    """Where runc warns of nothing and changes nothing; crun changes them."""
+    name = ours.identifier()
+    bundle = ours.bundle(
+        name, "sleep", "100", change=lambda config: config["linux"].update(devices=[KERNEL_LOG])
+    )
+    ours.create(name, bundle)
+    file = root_dir / "resources.json"
+
+    def update(**rule: object) -> None:
+        file.write_text(json.dumps({"devices": [{"allow": True, "type": "c", **rule}]}))
+        ours("update", "-r", file, name)
+
+    def opens(path: str) -> bool:
+        done = ours.attempt("exec", name, "sh", "-c", f": >{path}")
+        assert done.returncode in (0, 1)
+        return done.returncode == 0
+
+    assert not opens(KERNEL_LOG["path"])
+    update(major=1, minor=11, access="w")
+    assert opens(KERNEL_LOG["path"])
+    ours("update", "--pids-limit", "44", name)
+    assert opens(KERNEL_LOG["path"])
+    update(major=1, minor=12, access="w")
+    assert not opens(KERNEL_LOG["path"])
+    assert opens("/dev/null")
+
+
 def test_a_cgroup_that_is_in_use_is_refused(ours: OciRuntime) -> None:
     first, second = ours.identifier(), ours.identifier()
     ours.create(first, ours.bundle(first, "true"))

@@ -20,6 +20,7 @@ from onggi.resources.devices import (
     parse_rules,
     plan_v1,
 )
+from support.device_rules import KernelV1, attempts, one_rule
 from support.hierarchies import hybrid, legacy, unified, v1
 
 Json = dict[str, Any]
@@ -72,58 +73,11 @@ def run(program: bytes, kind: str, major: int, minor: int, access: str) -> bool:
             return bool(registers[0])
 
 
-class KernelV1:
-    """devices.allow and devices.deny, as security/device_cgroup.c keeps them."""
-
-    def __init__(self) -> None:
-        self.allows = True
-        self.exceptions: dict[tuple[str, str, str], set[str]] = {}
-
-    def write(self, file: str, line: str) -> None:
-        allow = file == "devices.allow"
-        if line == "a":
-            self.allows, self.exceptions = allow, {}
-            return
-        kind, numbers, access = line.split()
-        major, minor = numbers.split(":")
-        kept = self.exceptions.setdefault((kind, major, minor), set())
-        if allow != self.allows:
-            kept |= set(access)
-        else:
-            kept -= set(access)
-
-    def permits(self, kind: str, major: int, minor: int, access: str) -> bool:
-        matching = [
-            kept
-            for (one, of_major, of_minor), kept in self.exceptions.items()
-            if one == kind and of_major in ("*", str(major)) and of_minor in ("*", str(minor))
-        ]
-        if self.allows:
-            return not any(kept & set(access) for kept in matching)
-        return any(set(access) <= kept for kept in matching)
-
-
 def kernel(rules: list[Json]) -> KernelV1:
     made = KernelV1()
     for setting in plan_v1(rules, DEVICES):
         made.write(setting.file, setting.value)
     return made
-
-
-numbers = st.sampled_from([-1, 0, 1, 3])
-access_sets = st.sampled_from(["r", "w", "m", "rw", "rm", "wm", "rwm"])
-one_rule = st.fixed_dictionaries(
-    {"allow": st.booleans()},
-    optional={
-        "type": st.sampled_from("abc"),
-        "major": numbers,
-        "minor": numbers,
-        "access": access_sets,
-    },
-)
-attempts = st.tuples(
-    st.sampled_from("bc"), st.sampled_from([0, 1, 3]), st.sampled_from([0, 1, 3]), access_sets
-)
 
 
 @given(st.lists(one_rule, min_size=1, max_size=8), attempts)

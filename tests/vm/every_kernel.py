@@ -30,6 +30,7 @@ SELECTION = [
     "tests/conformance/test_runtime_hooks.py",
     "tests/conformance/test_runtime_seccomp.py",
     "tests/conformance/test_runtime_resources.py::test_where_there_is_version_2_alone",
+    "tests/conformance/test_runtime_resources.py::test_device_rules_of_a_running_container",
 ]
 
 

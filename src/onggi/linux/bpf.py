@@ -201,6 +201,7 @@ _BPF_PROG_LOAD = 5
 _BPF_PROG_ATTACH = 8
 _BPF_PROG_DETACH = 9
 _BPF_PROG_GET_FD_BY_ID = 13
+_BPF_OBJ_GET_INFO_BY_FD = 15
 _BPF_PROG_QUERY = 16
 
 _BPF_PROG_TYPE_CGROUP_DEVICE = 15
@@ -209,6 +210,8 @@ _BPF_CGROUP_DEVICE = 6  # of enum bpf_attach_type
 BPF_F_ALLOW_OVERRIDE = 1
 BPF_F_ALLOW_MULTI = 2
 BPF_F_REPLACE = 4  # since Linux 5.6
+
+DEVICE_PROGRAM = b"onggi_devices"  # what ours are called, to be told from others
 
 _LICENSE = b"Apache-2.0"  # the program calls no helper that asks for another
 _LOG_BYTES = 64 * 1024
@@ -225,6 +228,10 @@ PROG_ATTACH_ATTR = struct.Struct("=IIIII")
 PROG_QUERY_ATTR = struct.Struct("=IIIIQII")
 # PROG_GET_FD_BY_ID: prog_id, next_id, open_flags.
 PROG_ID_ATTR = struct.Struct("=III")
+# OBJ_GET_INFO_BY_FD: bpf_fd, info_len, info.
+OBJECT_INFO_ATTR = struct.Struct("=IIQ")
+# The beginning of struct bpf_prog_info: what is skipped, up to name[16].
+PROG_INFO = struct.Struct("=64x16s")
 
 _bpf = bind_syscall("bpf", c_int, c_void_p, c_uint)
 
@@ -266,7 +273,7 @@ def _load(insns: bytes, log: Any) -> int:
         0 if log is None else address_of(log),
         0,
         0,
-        b"onggi_devices",
+        DEVICE_PROGRAM,
     )
     return _command(_BPF_PROG_LOAD, attributes)[0]
 
@@ -346,3 +353,16 @@ def open_program(program_id: int) -> int:
     Source: bpf(2), BPF_PROG_GET_FD_BY_ID. Since: Linux 4.13.
     """
     return _command(_BPF_PROG_GET_FD_BY_ID, PROG_ID_ATTR.pack(program_id, 0, 0))[0]
+
+
+def program_name(prog_fd: SupportsIndex) -> bytes:
+    """Return the name that a program was loaded with, of 15 bytes at most; b"" if it has none.
+
+    Source: bpf(2), BPF_OBJ_GET_INFO_BY_FD; struct bpf_prog_info. Since: Linux 4.15.
+    """
+    info = buffer(PROG_INFO.size)
+    target = prog_fd.__index__()
+    attributes = OBJECT_INFO_ATTR.pack(target, PROG_INFO.size, address_of(info))
+    _command(_BPF_OBJ_GET_INFO_BY_FD, attributes)
+    name: bytes = PROG_INFO.unpack(info.raw)[0]
+    return name.rstrip(b"\0")

@@ -20,7 +20,7 @@ from onggi.runtime.command import schema
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from typing import Any
 
 FILE = "config.json"
@@ -44,11 +44,15 @@ def read(directory: str, file: str, warn: Callable[[str], None]) -> dict[str, An
     _require_namespaces(config, linux)
     _require_possible(linux)
     resources = linux.setdefault("resources", {})
-    deny, *allowed = DEFAULT_RULES
-    # Nothing but what is asked for, and then what every container has.
-    resources["devices"] = [deny, *resources.get("devices", []), *allowed]
+    resources["devices"] = device_rules(resources.get("devices", []))
     keep_capabilities(config["process"], warn)
     return config
+
+
+def device_rules(asked: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the rules for nothing but what is asked for, and then what every container has."""
+    deny, *allowed = DEFAULT_RULES
+    return [deny, *asked, *allowed]
 
 
 def load(path: str, shape: dict[str, Any], what: str) -> dict[str, Any]:

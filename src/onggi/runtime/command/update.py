@@ -10,6 +10,7 @@ from onggi.resources import apply, host, settings
 from onggi.resources.spelling import parse_memory_swap, parse_size
 from onggi.runtime.command import bundle, groups, record, schema
 from onggi.runtime.command.words import Command, Option, UsageError
+from onggi.runtime.steps.base import Context
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from onggi.resources.setting import Setting
     from onggi.runtime.command.runtime import Runtime
     from onggi.runtime.command.words import Words
+    from onggi.runtime.steps.base import Step
 
 COMMAND = Command(
     "CONTAINER",
@@ -80,7 +82,7 @@ _MEMBERS: dict[str, tuple[str, str, Callable[[str], Any]]] = {
 def execute(words: Words, runtime: Runtime) -> int:
     """Change the limits, and remember them."""
     (identifier,) = words.arguments
-    wanted = _wanted(words, runtime)
+    wanted = _wanted(words)
     with record.hold(runtime.root, identifier) as folder:
         known = folder.read()
         if record.status(runtime.root, known) in (record.STOPPED, record.CREATING):
@@ -90,20 +92,22 @@ def execute(words: Words, runtime: Runtime) -> int:
         directories = groups.directories(known)
         hierarchies = [hierarchy for hierarchy, _ in directories]
         planned = settings.settings(changed, hierarchies, host.control_files(hierarchies))
+        steps = _plan_devices(config["linux"].get("resources", {}), changed, directories)
+        _apply(steps)
         _write(planned, directories)
         config["linux"]["resources"] = {**config["linux"].get("resources", {}), **changed}
         folder.keep_config(config)
     return 0
 
 
-def _wanted(words: Words, runtime: Runtime) -> dict[str, Any]:
+def _wanted(words: Words) -> dict[str, Any]:
     """Return what is to change, as linux.resources; 0 and "" are what is to stay."""
     if words.has("resources"):
         path = words.text("resources")
         shape = schema.RESOURCES
         if path == "-":
-            return _known(bundle.parse(sys.stdin.buffer.read(), shape, "resources"), runtime)
-        return _known(bundle.load(path, shape, "resources"), runtime)
+            return _known(bundle.parse(sys.stdin.buffer.read(), shape, "resources"))
+        return _known(bundle.load(path, shape, "resources"))
     for option in ("l3-cache-schema", "mem-bw-schema"):
         if words.has(option):
             raise Unsupported("Intel RDT is not supported, or not mounted at /sys/fs/resctrl")
@@ -115,9 +119,9 @@ def _wanted(words: Words, runtime: Runtime) -> dict[str, Any]:
     return resources
 
 
-def _known(resources: dict[str, Any], runtime: Runtime) -> dict[str, Any]:
-    if resources.pop("devices", []):
-        runtime.journal.warn("device rules of a container that exists stay as they are")
+def _known(resources: dict[str, Any]) -> dict[str, Any]:
+    if resources.get("devices"):
+        resources["devices"] = bundle.device_rules(resources["devices"])
     unknown = sorted(set(resources) - set(schema.RESOURCES))
     if unknown:
         raise InvalidInput(f"resources has unknown members: {', '.join(unknown)}")
@@ -135,6 +139,26 @@ def _merged(before: dict[str, Any], wanted: dict[str, Any]) -> dict[str, Any]:
         elif part:
             parts[name] = part
     return parts
+
+
+def _plan_devices(
+    before: dict[str, Any], changed: dict[str, Any], directories: list[tuple[Hierarchy, str]]
+) -> list[Step]:
+    """Return the steps to the device rules that are to hold, if they are to be others."""
+    if not changed.get("devices"):
+        return []
+    from onggi.runtime.plan.device_change import plan_device_change
+
+    rules = before.get("devices", [])
+    return plan_device_change(rules, changed["devices"], directories, cgroup.read)
+
+
+def _apply(steps: list[Step]) -> None:
+    for step in steps:
+        try:
+            step.apply(Context())
+        except OSError as error:
+            raise Unsupported(f"cannot {step.describe()}: {error.strerror}") from error
 
 
 def _write(planned: list[Setting], directories: list[tuple[Hierarchy, str]]) -> None:
