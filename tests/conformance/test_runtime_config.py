@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from support.oci_runtimes import Json, OciRuntime, inside, mapped, without
+from support.oci_runtimes import Json, OciRuntime, inside, mapped, processes_of, without
 from support.requirements import requires
 
 pytestmark = requires("root", "busybox")
@@ -375,6 +375,25 @@ def test_scheduling_that_makes_no_sense(ours: OciRuntime, scheduler: Json) -> No
 def test_personality(ours: OciRuntime) -> None:
     said = inside(ours, "busybox", "uname", "-m", linux={"personality": {"domain": "LINUX32"}})
     assert said.strip() in ("i686", "armv8l")
+
+
+def test_flags_of_a_personality(ours: OciRuntime) -> None:
+    """The specification names none, so those of the kernel's names are ours alone."""
+    name = ours.identifier()
+    part = {"personality": {"domain": "LINUX32", "flags": ["ADDR_NO_RANDOMIZE", "UNAME26"]}}
+    bundle = ours.bundle(name, "sleep", "100", change=lambda config: config["linux"].update(part))
+    ours.create(name, bundle)
+    said = ours("exec", name, "cat", "/proc/self/personality").stdout
+    assert int(said, 16) == 0x8 | 0x40000 | 0x20000
+    pid = ours.state(name)["pid"]
+    assert int((processes_of(pid) / "personality").read_text(), 16) == int(said, 16)
+
+
+def test_a_flag_that_no_kernel_has(ours: OciRuntime) -> None:
+    part = {"personality": {"domain": "LINUX", "flags": ["NO_SUCH_FLAG"]}}
+    done = ours.run("true", change=lambda config: config["linux"].update(part))
+    assert done.returncode == 1
+    assert "invalid personality flag 'NO_SUCH_FLAG'" in done.stderr
 
 
 def test_processors_of_further_programs(ours: OciRuntime) -> None:

@@ -16,6 +16,7 @@ from onggi.linux import (
     path,
     probe,
     process,
+    scheduling,
     seccomp,
     signals,
     terminal,
@@ -81,6 +82,7 @@ ENUMERATED = {
     "FSCONFIG_CMD_RECONFIGURE",
     "PER_LINUX",
     "PER_LINUX32",
+    *scheduling.PERSONALITY_FLAGS,
 }
 
 # SIGRTMIN is the C library's word for a number that depends on what it keeps for itself.
@@ -92,7 +94,12 @@ def constants() -> dict[str, int]:
     found: dict[str, int] = {}
     for module in MODULES:
         found |= of_module(module)
-    for table in (capability.NUMBERS, process.RLIMITS, signals.NUMBERS):
+    for table in (
+        capability.NUMBERS,
+        process.RLIMITS,
+        signals.NUMBERS,
+        scheduling.PERSONALITY_FLAGS,
+    ):
         found |= table
     return found
 

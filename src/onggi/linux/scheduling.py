@@ -1,6 +1,7 @@
-"""When a process gets a processor, its share of the disks, and where its memory lies.
+"""When a process gets a processor, its share of the disks, where its memory lies, what it sees.
 
-Source: sched_setattr(2), sched(7), ioprio_set(2), set_mempolicy(2); <linux/sched/types.h>.
+Source: sched_setattr(2), sched(7), ioprio_set(2), set_mempolicy(2), personality(2);
+<linux/sched/types.h>.
 """
 
 from __future__ import annotations
@@ -43,6 +44,20 @@ MEMORY_FLAGS = {
     "MPOL_F_STATIC_NODES": 1 << 15,
 }
 MOST_NODES = 1024
+# What personality(2) may change beside the domain: <linux/personality.h>.
+PERSONALITY_FLAGS = {
+    "UNAME26": 0x0020000,
+    "ADDR_NO_RANDOMIZE": 0x0040000,
+    "FDPIC_FUNCPTRS": 0x0080000,
+    "MMAP_PAGE_ZERO": 0x0100000,
+    "ADDR_COMPAT_LAYOUT": 0x0200000,
+    "READ_IMPLIES_EXEC": 0x0400000,
+    "ADDR_LIMIT_32BIT": 0x0800000,
+    "SHORT_INODE": 0x1000000,
+    "WHOLE_SECONDS": 0x2000000,
+    "STICKY_TIMEOUTS": 0x4000000,
+    "ADDR_LIMIT_3GB": 0x8000000,
+}
 
 # struct sched_attr { __u32 size, sched_policy; __u64 sched_flags; __s32 sched_nice;
 # __u32 sched_priority; __u64 sched_runtime, sched_deadline, sched_period; }, SCHED_ATTR_SIZE_VER0.

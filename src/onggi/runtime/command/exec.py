@@ -10,6 +10,7 @@ from onggi.runtime import enter
 from onggi.runtime.command import bundle, foreground, launching, record, schema, staging
 from onggi.runtime.command.words import Command, Option, UsageError
 from onggi.runtime.enter import Entry
+from onggi.runtime.plan.container import plan_machine
 from onggi.runtime.steps import cgroups, devices
 
 TYPE_CHECKING = False
@@ -206,4 +207,5 @@ def _adapt(
         plan.child[joins:joins] = final
         plan.child[:0] = first
     terminal = bool(process.get("terminal"))
-    plan.program = staging.program_steps(plan.program, stage, terminal=terminal)
+    machine = plan_machine(config["linux"])
+    plan.program = [*machine, *staging.program_steps(plan.program, stage, terminal=terminal)]

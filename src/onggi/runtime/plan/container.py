@@ -150,7 +150,7 @@ def plan_container(
             *_plan_shared(linux),
         ],
         program=[
-            *_plan_machine(linux),
+            *plan_machine(linux),
             *process.plan_identity(
                 spec, program=program, program_flags=program_flags, keyring=identifier, init=init
             ),
@@ -164,7 +164,8 @@ def plan_container(
     )
 
 
-def _plan_machine(linux: dict[str, Any]) -> list[Step]:
+def plan_machine(linux: dict[str, Any]) -> list[Step]:
+    """Return what a process sets on itself: memory policy, personality. Raises: InvalidInput."""
     if "personality" not in linux and "memoryPolicy" not in linux:
         return []
     from onggi.runtime.plan import scheduling

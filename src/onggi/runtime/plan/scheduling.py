@@ -44,9 +44,10 @@ def plan_machine(linux: dict[str, Any]) -> list[Step]:
         personality = linux["personality"]
         domain = personality.get("domain", "LINUX")
         _require(domain, ("LINUX", "LINUX32"), "personality")
-        if personality.get("flags"):
-            raise InvalidInput("personality flags are not supported")
-        steps.append(scheduling.SetPersonality(domain))
+        flags = tuple(personality.get("flags", ()))
+        for flag in flags:
+            _require(flag, facts.PERSONALITY_FLAGS, "personality flag")
+        steps.append(scheduling.SetPersonality(domain, flags))
     return steps
 
 

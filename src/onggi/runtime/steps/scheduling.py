@@ -94,18 +94,26 @@ class SetMemoryPolicy(Step):
 
 
 class SetPersonality(Step):
-    """Choose the kind of machine that uname(2) tells of (personality(2))."""
+    """Choose the kind of machine that uname(2) tells of, and how memory is laid out.
 
-    __slots__ = ("domain",)
+    The specification knows no flags yet; those of the kernel are taken by the kernel's names.
 
-    def __init__(self, domain: str) -> None:
+    Source: personality(2).
+    """
+
+    __slots__ = ("domain", "flags")
+
+    def __init__(self, domain: str, flags: tuple[str, ...] = ()) -> None:
         self.domain = domain  # LINUX or LINUX32
+        self.flags = flags
 
     def apply(self, context: Context) -> None:
-        process.personality(process.PER_LINUX32 if self.domain == "LINUX32" else process.PER_LINUX)
+        domain = process.PER_LINUX32 if self.domain == "LINUX32" else process.PER_LINUX
+        flags = sum(scheduling.PERSONALITY_FLAGS[flag] for flag in set(self.flags))
+        process.personality(domain | flags)
 
     def describe(self) -> str:
-        return f"choose the personality {self.domain}"
+        return f"choose the personality {' '.join((self.domain, *self.flags))}"
 
     def shell(self) -> list[str]:
         return []  # setarch(8) wraps a program; a shell cannot do it for itself
