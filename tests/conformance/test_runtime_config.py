@@ -415,7 +415,6 @@ def test_processors_of_further_programs(ours: OciRuntime) -> None:
     ("member", "value"),
     [
         ("intelRdt", {"closID": "some"}),
-        ("netDevices", {"eth9": {}}),
         ("mountLabel", "system_u:object_r:container_file_t:s0"),
     ],
 )

@@ -20,6 +20,7 @@ PROGRAMS = {
     "compiler": "cc",
     "containerd": "containerd",
     "crun": "crun",
+    "iproute2": "ip",
     "mmdebstrap": "mmdebstrap",
     "podman": "podman",
     "runc": "runc",

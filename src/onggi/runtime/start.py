@@ -246,8 +246,9 @@ def _lead(plan: Plan, pid: int, ours: int, context: Context) -> Started:
 
 def _meet(plan: Plan, ours: int, context: Context, message: bytes) -> bool:
     """Do what the first process waits for, if that is what its message says."""
-    if message == b"hooks":
-        failure.apply_steps("host", plan.hooks, context)
+    asked = {b"hooks": plan.hooks, b"devices": plan.devices}.get(message)
+    if asked is not None:
+        failure.apply_steps("host", asked, context)
         channel.send(ours, b"go on")
         return True
     return plan.listener is not None and plan.listener.answer(message, ours, context.pid)

@@ -119,7 +119,9 @@ def _require_possible(linux: dict[str, Any]) -> None:
     if linux.get("intelRdt"):
         raise Unsupported("intelRdt is specified, but Intel RDT is not supported")
     if linux.get("netDevices"):
-        raise Unsupported("netDevices: network devices are not moved; a createRuntime hook can")
+        from onggi.runtime.plan import network_devices
+
+        network_devices.require_possible(linux)
     seccomp = linux.get("seccomp", {})
     asks = any(rule["action"] == "SCMP_ACT_NOTIFY" for rule in seccomp.get("syscalls", []))
     if asks and not seccomp.get("listenerPath"):

@@ -120,9 +120,14 @@ def _start(
 def plan_on(config: dict[str, Any], identifier: str, facts: Host, cache_directory: str) -> Plan:
     """Return the plan of the container that a bundle's configuration describes, on this host."""
     program, flags = compiled(config, facts.arch, cache_directory)
-    return plan_container(
+    plan = plan_container(
         config, (), facts, identifier=identifier, program=program, program_flags=flags
     )
+    if config["linux"].get("netDevices"):
+        from onggi.runtime.plan import network_devices
+
+        network_devices.add_devices(plan, config["linux"])
+    return plan
 
 
 def compiled(config: dict[str, Any], machine: str, cache_directory: str) -> tuple[bytes, int]:

@@ -90,7 +90,7 @@ def _add_hooks(plan: Plan, stage: Stage) -> None:
     assert isinstance(execute, process.Execute)
     for kind in ("prestart", "createRuntime"):
         plan.hooks += hooks.plan_hooks(stage.hooks, kind, creating)
-    before_pivot: list[Step] = [hooks.MeetHost()] if plan.hooks else []
+    before_pivot: list[Step] = [hooks.MeetHost(hooks.HOOKS)] if plan.hooks else []
     before_pivot += hooks.plan_hooks(stage.hooks, "createContainer", creating, execute.env)
     _insert(plan.container, mounts.PivotRoot, before_pivot)
     last = hooks.plan_hooks(stage.hooks, "startContainer", created, execute.env)

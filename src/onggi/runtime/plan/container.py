@@ -39,6 +39,7 @@ class Plan:
     join: by the first process, before anything else: into its cgroups.
     bounds: by the host, on the first process, which may lack the right.
     hooks: by the host, when the first process has come to `steps.hooks.MeetHost`.
+    devices: by the host, when it has come to another, as soon as its namespaces are there.
     listener: who is told of calls that the filter asks about, if it does.
     children: namespaces that the first process is born in.
     born_into: by the host, before it forks: what those are like, and others that it is born in.
@@ -54,6 +55,7 @@ class Plan:
         "cgroups",
         "children",
         "container",
+        "devices",
         "hooks",
         "host",
         "identifier",
@@ -86,6 +88,7 @@ class Plan:
         self.born_into = born_into
         self.identifier = identifier
         self.hooks: list[Step] = []
+        self.devices: list[Step] = []
         self.listener: Listener | None = None
         self.host = host
         self.join = join

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
     from onggi.runtime.failure import StartFailed
 
-MEET = b"hooks"
+HOOKS = b"hooks"
+DEVICES = b"devices"
 GO_ON = b"go on"
 
 _SIGKILL = 9
@@ -32,17 +33,23 @@ _CHUNK = 65536
 
 
 class MeetHost(Step):
-    """Let the host's side run its hooks, now that the namespaces and the file tree are there."""
+    """Let the host's side do what needs the container to be as far as this, and wait for it.
 
-    __slots__ = ()
+    For hooks the namespaces and the file tree have to be there, for devices the namespaces.
+    """
+
+    __slots__ = ("purpose",)
+
+    def __init__(self, purpose: bytes) -> None:
+        self.purpose = purpose  # HOOKS or DEVICES, which Plan.hooks and Plan.devices answer
 
     def apply(self, context: Context) -> None:
-        channel.send(context.report_fd, MEET)
+        channel.send(context.report_fd, self.purpose)
         if channel.receive(context.report_fd)[0] != GO_ON:
             os._exit(1)  # whoever started this is gone, and with it the reason to go on
 
     def describe(self) -> str:
-        return "let the host run its hooks"
+        return "let the host " + ("run its hooks" if self.purpose == HOOKS else "hand devices over")
 
     def shell(self) -> list[str]:
         return []  # hooks are run in their order by a script as well
