@@ -22,6 +22,7 @@ PROGRAMS = {
     "crun": "crun",
     "iproute2": "ip",
     "mmdebstrap": "mmdebstrap",
+    "newuidmap": "newuidmap",
     "podman": "podman",
     "runc": "runc",
     "shellcheck": "shellcheck",

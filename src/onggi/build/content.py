@@ -14,12 +14,14 @@ import stat
 
 from onggi.linux.fd import Fd
 from onggi.oci import jsontext
+from onggi.store.attributes import is_carried
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from onggi.build.tree import Entry
 
 _CHUNK = 1 << 20
+_TRAVELLING = ("user.", "security.capability")
 # More than a tick of any kernel's clock, which is as fine as file times are.
 _RACY_NS = 100_000_000
 # How many digests of files unseen in this build are kept for another target's sake.
@@ -126,5 +128,5 @@ def extended_attributes(file: Fd) -> dict[str, bytes]:
         names = os.listxattr(file.fileno())
     except OSError:
         return {}  # the file system has none
-    kept = [name for name in names if name.startswith("user.") or name == "security.capability"]
+    kept = [name for name in names if name.startswith(_TRAVELLING) and is_carried(name)]
     return {name: os.getxattr(file.fileno(), name) for name in kept}

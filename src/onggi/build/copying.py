@@ -16,6 +16,7 @@ from onggi.build.content import extended_attributes
 from onggi.build.errors import BuildError
 from onggi.linux.fd import Fd
 from onggi.linux.path import O_PATH, Inside
+from onggi.store.attributes import set_owner
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -75,7 +76,7 @@ class Destination:
         for missing in made:
             with Fd(self.inside.open(missing, os.O_RDONLY | os.O_DIRECTORY)) as directory:
                 os.fchmod(directory.fileno(), 0o755)
-                os.fchown(directory.fileno(), *(self.attributes.owner or (0, 0)))
+                set_owner(directory.fileno(), *(self.attributes.owner or (0, 0)))
                 self._set_time(directory)
 
     def _missing(self, path: str) -> list[str]:
@@ -164,7 +165,7 @@ class Destination:
                 os.symlink(entry.read_link(), name, dir_fd=parent.fileno())
                 self._finish_link(entry, parent, name, owned_by_root)
             else:
-                os.mknod(name, entry.status.st_mode, entry.status.st_rdev, dir_fd=parent.fileno())
+                _make_node(entry, parent, name, path)
                 self._finish_link(entry, parent, name, owned_by_root)
 
     def put_stream(self, pieces: Iterable[bytes], path: str, mode: int, time_ns: int) -> None:
@@ -214,7 +215,7 @@ class Destination:
 
     def _finish(self, file: Fd, mode: int, owner: tuple[int, int], time_ns: int | None) -> None:
         """Set owner, permissions and time, in this order: chown clears set-user-ID bits."""
-        os.fchown(file.fileno(), *(self.attributes.owner or owner))
+        set_owner(file.fileno(), *(self.attributes.owner or owner))
         permissions = stat.S_IMODE(mode)
         if self.attributes.permissions is not None:
             is_directory = stat.S_ISDIR(os.fstat(file.fileno()).st_mode)
@@ -228,7 +229,7 @@ class Destination:
     def _finish_link(self, entry: Entry, parent: Fd, name: bytes, owned_by_root: bool) -> None:
         """Set what a link, a device or a fifo has, without opening it."""
         owner = self.attributes.owner or _owner(entry, owned_by_root)
-        os.chown(name, *owner, dir_fd=parent.fileno(), follow_symlinks=False)
+        set_owner(name, *owner, dir_fd=parent.fileno())
         if not entry.is_link:
             # It was made just now, in a root that only this build has: no link can be in its place.
             os.chmod(name, stat.S_IMODE(entry.status.st_mode), dir_fd=parent.fileno())
@@ -255,6 +256,15 @@ class Destination:
                 follow_symlinks=False,
             )
         return True
+
+
+def _make_node(entry: Entry, parent: Fd, name: bytes, path: str) -> None:
+    try:
+        os.mknod(name, entry.status.st_mode, entry.status.st_rdev, dir_fd=parent.fileno())
+    except PermissionError:
+        raise BuildError(
+            f"cannot copy device {path}", hint="only root may make device nodes"
+        ) from None
 
 
 def _owner(entry: Entry, owned_by_root: bool) -> tuple[int, int]:

@@ -20,6 +20,7 @@ from onggi.build.sources import Stack
 from onggi.linux.fd import Fd
 from onggi.linux.probe import probe_overlay_lowerdir_append
 from onggi.oci.mount import Mount
+from onggi.store.attributes import set_owner
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -172,7 +173,7 @@ class Mounting:
 
     def _fill(self, mount: RunMount, directory: Fd) -> None:
         os.fchmod(directory.fileno(), 0o755 if mount.mode is None else mount.mode)
-        os.fchown(directory.fileno(), mount.uid or 0, mount.gid or 0)
+        set_owner(directory.fileno(), mount.uid or 0, mount.gid or 0)
         stack = self._bench.stack(mount.source_stage)
         if stack is None:
             return

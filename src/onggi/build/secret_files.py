@@ -18,6 +18,7 @@ import stat
 from onggi.errors import Unsupported
 from onggi.linux.fd import Fd
 from onggi.linux.filesystem import TMPFS_MAGIC, magic
+from onggi.store.attributes import set_owner
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ class SecretFiles:
             rest = memoryview(data)
             while rest:
                 rest = rest[os.write(file.fileno(), rest) :]
-            os.fchown(file.fileno(), uid, gid)
+            set_owner(file.fileno(), uid, gid)
             os.fchmod(file.fileno(), mode)
         return f"{self._place}/{self._name}/{name}"
 

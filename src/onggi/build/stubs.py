@@ -17,6 +17,7 @@ import stat
 
 from onggi.linux.fd import Fd
 from onggi.linux.path import O_PATH, Inside
+from onggi.store.merge import is_opaque
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -122,7 +123,7 @@ def _unlink(parent: Fd, name: bytes, status: os.stat_result) -> bool:
         os.unlink(name, dir_fd=parent.fileno())
         return True
     with Fd(os.open(name, _DIRECTORY, dir_fd=parent.fileno())) as directory:
-        if _is_opaque(directory):
+        if is_opaque(directory.fileno()):
             return False
     try:
         os.rmdir(name, dir_fd=parent.fileno())
@@ -131,10 +132,3 @@ def _unlink(parent: Fd, name: bytes, status: os.stat_result) -> bool:
             raise
         return False
     return True
-
-
-def _is_opaque(directory: Fd) -> bool:
-    try:
-        return os.getxattr(directory.fileno(), "trusted.overlay.opaque") == b"y"
-    except OSError:
-        return False

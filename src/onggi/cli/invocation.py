@@ -46,7 +46,7 @@ class Invocation:
         """Say before anything else that a container will be started; it then starts sooner."""
         from onggi.engine.ahead import fork_ahead
 
-        self._ahead_fd = fork_ahead()
+        self.root, self._ahead_fd = fork_ahead(self.root)
 
     def __enter__(self) -> Self:
         return self

@@ -1,10 +1,40 @@
-"""A head start for a command that will run a container; see runtime/ahead.py.
+"""What comes before everything else: the namespace to work in, and a head start for `run`.
 
 Apart from the rest of the engine, because it must be there before the rest is imported.
 """
 
 from __future__ import annotations
 
-from onggi.runtime.ahead import fork_ahead
+import os
 
-__all__ = ["fork_ahead"]
+from onggi.linux import user_namespace
+
+
+def ready(root: str | None) -> str | None:
+    """Have this process be root, if only of its user's namespace.
+
+    Args: root: where the store lies, if somebody said so.
+    Returns: the same, or where the user's store lies; None: where the machine's root has it.
+    Raises: as `rootless.enter` and `rootless.default_root`, for whoever is not the machine's root.
+    """
+    is_root = os.geteuid() == 0
+    if is_root and (root or user_namespace.is_first()):
+        return root
+    from onggi.engine import rootless
+
+    root = root or rootless.default_root()
+    if not is_root:
+        rootless.enter(root)
+    return root
+
+
+def fork_ahead(root: str | None) -> tuple[str | None, int]:
+    """Fork what will be a monitor, see runtime/ahead.py.
+
+    Returns: what `ready` does, and what an Engine on it takes as `ahead_fd`.
+    Raises: as `ready`.
+    """
+    from onggi.runtime import ahead
+
+    root = ready(root)
+    return root, ahead.fork_ahead()

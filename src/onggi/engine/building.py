@@ -10,9 +10,9 @@ import contextlib
 import os
 
 from onggi.engine import creation, places, recovery
-from onggi.engine.users import read_accounts
+from onggi.engine.users import held_user, read_accounts
 from onggi.errors import Internal, OnggiError
-from onggi.runtime import capabilities, frames, rundir, spec
+from onggi.runtime import capabilities, frames, rights, rundir, spec
 from onggi.runtime.order import Order, Watch
 from onggi.runtime.steps.mounts import split_layers
 
@@ -59,8 +59,8 @@ class ContainerExecutor:
         # nothing is asked for, it is put off until a command is run.
         from onggi.engine import limits as limiting
 
-        asked = limiting.request(limits)
-        granted, self._resources, self.warnings = limiting.fitted(asked, self._engine.host)
+        host = self._engine.host
+        granted, self._resources, self.warnings = limiting.granted(limits, host)
         self._rlimits = granted.rlimits()
         self._shm_bytes = granted.shm_size or self._shm_bytes
 
@@ -135,12 +135,13 @@ class ContainerExecutor:
             args=request.argv,
             env=env,
             cwd=request.cwd,
-            user=user.to_oci(),
+            user=held_user(user, rights.gather()),
             capabilities=held,
         )
         if self._rlimits:
             process["rlimits"] = self._rlimits
-        base = spec.mounts(shm_bytes=self._shm_bytes, own_network=own_network)
+        users = rights.gather().users
+        base = spec.mounts(shm_bytes=self._shm_bytes, own_network=own_network, users=users)
         return {
             "ociVersion": spec.OCI_VERSION,
             "root": {"path": places.root_directory(self._engine.store)},

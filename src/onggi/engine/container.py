@@ -7,7 +7,7 @@ import os
 from onggi.engine import attach, places
 from onggi.engine.attach import Session
 from onggi.engine.options import Exit
-from onggi.errors import Conflict
+from onggi.errors import Conflict, Unsupported
 from onggi.linux import process
 from onggi.runtime import rundir, state
 from onggi.runtime.order import REMOVE, Order, Watch
@@ -325,9 +325,16 @@ class Container:
         from onggi.engine import cgroups
         from onggi.resources.measure import measure
 
-        if not self.state.is_alive():
+        current = self.state
+        if not current.is_alive():
             raise Conflict(f"container {self.id[:12]} is not running")
-        return measure(cgroups.directories(self.id, self.record))
+        paths = cgroups.directories(self.id, self.record, current.pid)
+        if not paths:
+            raise Unsupported(
+                f"container {self.id[:12]} has no control group, so nothing is measured",
+                hint="see docs/rootless.md on delegation",
+            )
+        return measure(paths)
 
     def changes(self) -> list[tuple[str, str]]:
         """Tell how its files differ from its image's: ("A", "C" or "D", path), by path."""

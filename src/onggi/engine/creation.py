@@ -10,7 +10,7 @@ from onggi.engine.places import FILES, beneath, filters, root_directory, run_dir
 from onggi.engine.users import read_accounts
 from onggi.errors import AlreadyExists
 from onggi.image.images import ImageNotFound, get_image
-from onggi.runtime import rundir
+from onggi.runtime import rights, rundir
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -145,8 +145,7 @@ def _compose(
     *,
     explained: bool = False,
 ) -> tuple[dict[str, Any], list[VolumeMount]]:
-    request = limits.request(options.limits)
-    granted, resources, warnings = limits.fitted(request, host)
+    granted, resources, warnings = limits.granted(options.limits, host)
     instead = f"{directory}/volumes" if explained else ""
     mounts = volumes.resolve(options, image.config.volumes, store, instead=instead)
     parts = spec.Parts(
@@ -159,6 +158,7 @@ def _compose(
         request=granted,
         resources=resources,
         first_ids=first_ids,
+        rights=rights.gather(),
     )
     record = {
         "image": options.image,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 
 from onggi.engine import places
-from onggi.errors import Denied
+from onggi.engine.ahead import ready
 from onggi.runtime.session import Session as Channel
 from onggi.store.store import DEFAULT_ROOT, Store
 
@@ -32,7 +32,11 @@ if TYPE_CHECKING:
 class Engine:
     """A container engine on the store at `root`.
 
-    Args: root: where everything lies, /var/lib/onggi if not given. direct: fork monitors from
+    The process of an ordinary user becomes root of the store's user namespace, so it must have no
+    threads yet; see rootless.py.
+
+    Args: root: where everything lies; if not given, /var/lib/onggi for root, and for others
+        onggi below $XDG_DATA_HOME or ~/.local/share. direct: fork monitors from
         this process, which must be single-threaded, as a command is. Otherwise a launcher process
         is started at the first need, and any thread may start containers. ahead_fd: what
         `runtime.ahead` returned, for the one container that a direct engine starts. recover: put
@@ -47,12 +51,9 @@ class Engine:
         ahead_fd: int = -1,
         recover: bool = True,
     ) -> None:
-        if os.geteuid() != 0:
-            raise Denied(
-                "namespaces, mounts and control groups are made by root", hint="try again with sudo"
-            )
-        _require_own(root or DEFAULT_ROOT)
-        self.store = Store(root or DEFAULT_ROOT)
+        root = ready(root) or DEFAULT_ROOT
+        places.require_own(root)
+        self.store = Store(root)
         self._direct = direct
         self._ahead_fd = ahead_fd
         self._launcher: Launcher | None = None
@@ -113,10 +114,10 @@ class Engine:
     def host(self) -> Host:
         """What this machine has to share; read once, as mounts of control groups do not move."""
         if self._host is None:
-            from onggi.linux import cgroup
+            from onggi.engine import cgroups
             from onggi.resources.host import read_host
 
-            self._host = read_host(cgroup.hierarchies())
+            self._host = read_host(cgroups.offered())
         return self._host
 
     @property
@@ -213,13 +214,3 @@ class Engine:
 
     def __repr__(self) -> str:
         return f"<onggi.Engine at {self.store.root}, process {os.getpid()}>"
-
-
-def _require_own(root: str) -> None:
-    """Refuse a store that somebody else could write to: what it says is done by root."""
-    try:
-        status = os.stat(root)
-    except FileNotFoundError:
-        return
-    if status.st_uid != os.geteuid() or status.st_mode & 0o022:
-        raise Denied(f"{root} can be written by others", hint="it must be root's, with mode 700")

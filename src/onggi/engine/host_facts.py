@@ -10,7 +10,7 @@ import os
 import platform
 import time
 
-from onggi.engine import shortcomings
+from onggi.engine import cgroups, shortcomings
 from onggi.linux import cgroup, probe
 from onggi.oci.platform import host
 from onggi.resources.host import read_host
@@ -46,7 +46,7 @@ def facts() -> Json:
         "LoggingDriver": "local",
         "CgroupDriver": "cgroupfs",
         "CgroupVersion": _cgroup_version(),
-        **_limits(read_host(cgroup.hierarchies())),
+        **_limits(read_host(cgroups.offered())),
         "SystemTime": stamp(time.time_ns()).decode(),
         "KernelVersion": names.release,
         "OperatingSystem": _operating_system(),
@@ -114,7 +114,7 @@ def _security() -> Iterator[str]:
 
 def warnings() -> list[str]:
     """Say, a line each, what this host lacks for containers, and what does not work for it."""
-    return [*shortcomings.missing(), *_refused(read_host(cgroup.hierarchies()))]
+    return [*shortcomings.missing(), *_refused(read_host(cgroups.offered()))]
 
 
 def _refused(offered: Host) -> Iterator[str]:

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import os
 
+from onggi.engine import subordinate
 from onggi.engine.spec import MAPPED_IDS as COUNT
 from onggi.errors import Conflict, Corrupt, InvalidInput, NotFound, Unavailable
 from onggi.store.atomic import unlink_if_exists
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
     Range = tuple[int, int]  # the first ID, and how many
 
 STORES = "/run/onggi-ids"
-_FILES = ("/etc/subuid", "/etc/subgid")
 _OWNERS = ("onggi", "containers")  # whose entry there counts; the second is Podman's
 # Where there is no entry: above all that people use, and within what systemd leaves to containers.
 _DEFAULT = (1 << 30, 8192 * COUNT)
@@ -112,12 +112,12 @@ def first_free(pool: Iterable[Range], taken: Iterable[Range]) -> int | None:
     return None
 
 
-def pools_of_host(files: tuple[str, str] = _FILES) -> tuple[str, list[list[Range]]]:
+def pools_of_host(files: tuple[str, str] = subordinate.FILES) -> tuple[str, list[list[Range]]]:
     """Return where user and group IDs may be taken from, and the words that say so.
 
     Raises: InvalidInput: an entry in one file and none in the other, or the host's root in it.
     """
-    entries = [_entries(path) for path in files]
+    entries = [subordinate.ranges(path) for path in files]
     for owner in _OWNERS:
         pools = [found.get(owner, []) for found in entries]
         if not any(pools):
@@ -141,21 +141,6 @@ def _require_sane(owner: str, pools: list[list[Range]]) -> None:
                 "a container's",
                 hint=f"1 to {_MOST_ID}",
             )
-
-
-def _entries(path: str) -> dict[str, list[Range]]:
-    """Read `name:first:count` lines; those that are not are passed over, as shadow does."""
-    found: dict[str, list[Range]] = {}
-    try:
-        with open(path, encoding="utf-8", errors="surrogateescape") as file:
-            lines = file.read().splitlines()
-    except FileNotFoundError:
-        return found
-    for line in lines:
-        name, *numbers = line.strip().split(":")
-        if len(numbers) == 2 and all(one.isascii() and one.isdigit() for one in numbers):
-            found.setdefault(name, []).append((int(numbers[0]), int(numbers[1])))
-    return found
 
 
 def _mapped(entries: Iterable[dict[str, Any]]) -> Iterator[Range]:

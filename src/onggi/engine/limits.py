@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from onggi.errors import InvalidInput
+from onggi.errors import InvalidInput, Unsupported
+from onggi.linux import user_namespace
 from onggi.resources import spelling
 from onggi.resources.admission import admit
 from onggi.resources.host import device_numbers
@@ -44,9 +45,39 @@ _LISTS: dict[str, tuple[str, Callable[[str], Any]]] = {
 }
 
 
-def request(limits: dict[str, Any]) -> Request:
-    """Return what `limits` (see ContainerOptions) ask for; processes are bounded unless they say.
+# The controller that a flag needs, by the word that it begins with; other flags need none.
+_CONTROLLERS = {
+    "cpuset": "cpuset",
+    "cpu": "cpu",
+    "cpus": "cpu",
+    "memory": "memory",
+    "oom-kill": "memory",
+    "pids": "pids",
+    "blkio": "io",
+    "device": "io",
+}
 
+
+def require_delegated(limits: dict[str, Any], host: Host) -> None:
+    """Refuse what an ordinary user asked for and cannot have, where root would only be warned.
+
+    Raises: Unsupported
+    """
+    for flag in limits:
+        words = (_CONTROLLERS.get(flag.partition("-")[0]), _CONTROLLERS.get(flag[:8]))
+        needed = next(filter(None, words), "")
+        if needed and needed not in host.controllers:
+            raise Unsupported(
+                f"--{flag} takes the {needed} controller of cgroup v2, which was not delegated to "
+                "this user here",
+                hint="see docs/rootless.md on delegation",
+            )
+
+
+def request(limits: dict[str, Any], *, bounded: bool = True) -> Request:
+    """Return what `limits` (see ContainerOptions) ask for.
+
+    Args: bounded: whether processes are bounded unless the limits say otherwise.
     Raises: InvalidInput: a word that cannot be read, or numbers that contradict each other.
     """
     fields: dict[str, Any] = {}
@@ -60,7 +91,8 @@ def request(limits: dict[str, Any]) -> Request:
             fields[name] = tuple(_read(flag, parse, word) for word in words)
         else:
             raise InvalidInput(f"unknown limit {flag!r}", hint=", ".join([*_WORDS, *_LISTS]))
-    fields.setdefault("pids_limit", PIDS_LIMIT)
+    if bounded:
+        fields.setdefault("pids_limit", PIDS_LIMIT)
     return Request(**fields)
 
 
@@ -70,6 +102,20 @@ def _read(flag: str, parse: Callable[[str], Any], word: str) -> Any:
         return parse(word)
     except InvalidInput as error:
         raise InvalidInput(f"--{flag}: {error.message}", hint=error.hint) from error
+
+
+def granted(limits: dict[str, Any], host: Host) -> tuple[Request, dict[str, Any], list[str]]:
+    """Return what this host grants of `limits`, as `fitted` does.
+
+    An ordinary user's processes are not bounded where nothing can bound them, which `info` tells.
+
+    Raises: InvalidInput; Unsupported: as `require_delegated`.
+    """
+    is_root = user_namespace.is_first()
+    if not is_root:
+        require_delegated(limits, host)
+    asked = request(limits, bounded=is_root or "pids" in host.controllers)
+    return fitted(asked, host)
 
 
 def fitted(asked: Request, host: Host) -> tuple[Request, dict[str, Any], list[str]]:

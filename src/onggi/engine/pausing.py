@@ -37,7 +37,10 @@ def pause(container: Container) -> None:
         raise Conflict(f"container {short} is not running")
     path = freezer.find(_directories(container))
     if not path:
-        raise Unsupported("this host has no freezer for a container's processes")
+        raise Unsupported(
+            "there is no freezer for a container's processes here",
+            hint="an ordinary user needs a delegated control group; commit takes --pause=false",
+        )
     if freezer.is_frozen([path]):
         raise Conflict(f"container {short} is already paused")
     try:
@@ -91,4 +94,5 @@ class Held:
 
 
 def _directories(container: Container) -> list[str]:
-    return [path for _, path in cgroups.directories(container.id, container.record)]
+    pid = container.pid
+    return [path for _, path in cgroups.directories(container.id, container.record, pid)]

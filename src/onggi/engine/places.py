@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 
+from onggi.errors import Denied
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from onggi.store.store import Store
@@ -11,6 +13,21 @@ if TYPE_CHECKING:
 # The files that say who and where a container is: path inside -> name in its directory.
 FILES = {"/etc/hosts": "hosts", "/etc/hostname": "hostname", "/etc/resolv.conf": "resolv.conf"}
 _DIRECTORIES = ("dev", "etc", "proc", "sys")
+
+
+def require_own(root: str) -> None:
+    """Refuse a store that somebody else could write to: what it says is done with our rights.
+
+    Raises: Denied
+    """
+    try:
+        status = os.stat(root)
+    except FileNotFoundError:
+        return
+    if status.st_uid != os.geteuid():
+        raise Denied(f"{root} belongs to another user", hint="each user has a store of their own")
+    if status.st_mode & 0o022:
+        raise Denied(f"{root} can be written by others", hint="it must be yours, with mode 700")
 
 
 def run_directory(store: Store, identifier: str) -> str:

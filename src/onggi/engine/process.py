@@ -182,7 +182,7 @@ def _entry(engine: Engine, container: Container, options: ExecOptions) -> Entry:
         identifier=container.id,
         pid=current.pid,
         start_ticks=current.start_ticks,
-        cgroups=tuple(path for _, path in cgroups.directories(container.id, container.record)),
+        cgroups=cgroups.entered(container.id, container.record, current.pid),
         kinds=tuple(entry["type"] for entry in config["linux"]["namespaces"]),
         process=_process(container, config["process"], options),
         filter_path="" if options.privileged else path,
@@ -195,8 +195,10 @@ def _process(container: Container, first: dict[str, Any], options: ExecOptions) 
     values = merged(first["env"], options.env)
     spec_process = {**first, "args": options.command, "terminal": options.tty}
     if options.user:
+        from onggi.runtime import rights
+
         user = users.read_accounts(container.trees()).find(options.user)
-        spec_process["user"] = user.to_oci()
+        spec_process["user"] = users.held_user(user, rights.gather())
         spec_process["capabilities"] = spec.held(first["capabilities"]["bounding"], user.uid)
         if "HOME" not in merged(options.env):
             values["HOME"] = user.home

@@ -154,7 +154,9 @@ def _adopt(engine: Engine, record: dict[str, Any], current: State, lock_fd: int)
     from onggi.runtime import monitor, start
 
     watch = Container(engine, record).watch()
-    watch.cgroups = tuple(path for _, path in cgroups.directories(record["id"], record))
+    watch.cgroups = tuple(
+        path for _, path in cgroups.directories(record["id"], record, current.pid)
+    )
     nobody = subprocess.DEVNULL
     # The process started here forks the monitor and ends: nobody has to wait for a monitor.
     done = subprocess.run(

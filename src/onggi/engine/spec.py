@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from onggi.engine import volumes
 from onggi.engine.environment import assignments, merged
-from onggi.errors import InvalidInput
+from onggi.engine.users import held_user
+from onggi.errors import InvalidInput, Unsupported
 from onggi.linux import namespace, signals
 from onggi.resources import layout
 from onggi.runtime import capabilities, spec
+from onggi.runtime.rights import Rights
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -53,6 +55,7 @@ class Parts:
         "mounts",
         "request",
         "resources",
+        "rights",
     )
 
     def __init__(
@@ -67,6 +70,7 @@ class Parts:
         resources: dict[str, Any],
         hostname: str = "",
         first_ids: tuple[int, int] = (0, 0),
+        rights: Rights | None = None,
     ) -> None:
         self.identifier = identifier
         self.image = image
@@ -76,6 +80,7 @@ class Parts:
         self.request = request  # what is asked for beside the cgroups: ulimits, shm size, …
         self.resources = resources  # runtime-spec linux.resources
         self.hostname = hostname  # as the program will be told it
+        self.rights = rights or Rights()  # of whoever makes it
         self.first_ids = first_ids  # the host's user and group that a user namespace begins with
 
 
@@ -86,6 +91,8 @@ def build(options: ContainerOptions, parts: Parts, *, root: str) -> dict[str, An
     Raises: InvalidInput: words that make no sense or contradict each other.
     """
     _refuse(options)
+    if parts.rights.users is not None:
+        _refuse_rootless(options)
     namespaces = tuple(
         kind for kind in spec.NAMESPACES if kind != "network" or options.network != "host"
     )
@@ -150,6 +157,14 @@ def _refuse(options: ContainerOptions) -> None:
         raise InvalidInput("privileged mode is incompatible with user namespaces")
 
 
+def _refuse_rootless(options: ContainerOptions) -> None:
+    if options.userns == "auto":
+        raise Unsupported(
+            "--userns=auto takes IDs of the host that an ordinary user cannot give",
+            hint="the user's containers are in a user namespace as it is",
+        )
+
+
 def _require_node_name(name: str, kind: str) -> None:
     """Refuse what the kernel would not take, and what would be several words in /etc/hostname."""
     if len(name.encode()) > _MOST_NAME:
@@ -184,7 +199,7 @@ def _process(options: ContainerOptions, parts: Parts) -> dict[str, Any]:
         args=command(options, parts.image),
         env=environment(options, parts, user.home),
         cwd=directory(options.workdir or parts.image.working_dir or "/"),
-        user=user.to_oci(),
+        user=held_user(user, parts.rights, options.group_add),
         capabilities=list(held),
     )
     process["terminal"] = options.tty
@@ -247,15 +262,19 @@ def directory(path: str) -> str:
 def _mounts(options: ContainerOptions, parts: Parts) -> list[dict[str, Any]]:
     shm_bytes = parts.request.shm_size or spec.SHM_BYTES
     mapped = options.userns == "auto"
+    users = parts.rights.users
     own = [*volumes.tmpfs(options), *(mount.to_oci(mapped=mapped) for mount in parts.mounts)]
-    if mapped and options.devices:
+    if (mapped or users is not None) and options.devices:
         from onggi.engine import devices
 
         shown = [entry for text in options.devices for entry in devices.bound(text)]
         own += {entry["destination"]: entry for entry in shown}.values()  # the last one counts
     targets = {entry["destination"] for entry in own}
     base = spec.mounts(
-        shm_bytes=shm_bytes, writable=options.privileged, own_network=options.network != "host"
+        shm_bytes=shm_bytes,
+        writable=options.privileged,
+        own_network=options.network != "host",
+        users=users,
     )
     # What was asked for takes the place of what is mounted by default, also of what lies in it.
     hidden = tuple(f"{target}/" for target in targets)
@@ -284,7 +303,7 @@ def _add_resources(linux: dict[str, Any], options: ContainerOptions, parts: Part
         for text in options.devices:
             more, allowed = devices.asked(text)
             # In a user namespace nobody may make nodes; see `_mounts`.
-            nodes += more if options.userns == "host" else []
+            nodes += more if options.userns == "host" and parts.rights.users is None else []
             rules += allowed
     if nodes:
         linux["devices"] = nodes

@@ -6,7 +6,7 @@ import os
 
 from onggi.engine import host_facts, ids
 from onggi.errors import Conflict, InvalidInput
-from onggi.linux import cgroup
+from onggi.linux import cgroup, user_namespace
 from onggi.resources import layout
 from onggi.store.atomic import is_unused_name
 
@@ -74,6 +74,10 @@ class System:
         ids.forget(store)
         _take_away(store)
         self._engine.close()
+        if not user_namespace.is_first():
+            from onggi.engine import rootless
+
+            rootless.end(store.run)
         _remove_runs(store.run)
         _remove_parents()
         from onggi.store.trees import remove

@@ -5,6 +5,8 @@ Source: docker container top; moby daemon/top_unix.go.
 
 from __future__ import annotations
 
+import os
+
 from onggi.engine import cgroups
 from onggi.errors import Conflict
 from onggi.linux import cgroup
@@ -35,5 +37,19 @@ def _columns(line: str, count: int) -> list[str]:
 
 
 def _pids(container: Container) -> list[int]:
-    paths = [path for _, path in cgroups.directories(container.id, container.record)]
-    return cgroup.tree_processes(paths[0])
+    pid = container.pid
+    paths = [path for _, path in cgroups.directories(container.id, container.record, pid)]
+    return cgroup.tree_processes(paths[0]) if paths else _of_namespace(pid)
+
+
+def _of_namespace(pid: int) -> list[int]:
+    """Return the processes in the PID namespace of a container without control groups."""
+    own = os.stat(f"/proc/{pid}/ns/pid").st_ino
+    found = []
+    for other in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            if os.stat(f"/proc/{other}/ns/pid").st_ino == own:
+                found.append(int(other))
+        except (FileNotFoundError, ProcessLookupError, PermissionError):
+            continue  # it ended just now, or is somebody else's
+    return found

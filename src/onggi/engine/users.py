@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import stat
 
-from onggi.errors import InvalidInput
+from onggi.errors import InvalidInput, Unsupported
 from onggi.linux.path import RESOLVE_BENEATH, RESOLVE_NO_SYMLINKS, openat2
 from onggi.store.merge import Stack
 
@@ -19,6 +19,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
+
+    from onggi.runtime.rights import Rights
 
 MOST_BYTES = 1 << 20  # of a passwd or group file; what lies beyond is not read
 _MOST_ID = (1 << 31) - 1
@@ -39,6 +41,33 @@ class User:
     def to_oci(self) -> dict[str, Any]:
         """Return runtime-spec `process.user`."""
         return {"uid": self.uid, "gid": self.gid, "additionalGids": list(self.groups)}
+
+
+def held_user(user: User, rights: Rights, asked: Sequence[str] = ()) -> dict[str, Any]:
+    """Return runtime-spec `process.user` for a user as far as the user namespace has him.
+
+    Groups that the image puts him in and that do not exist here are left out; those that were
+    asked for are not.
+
+    Raises: Unsupported: there is no such user or group.
+    """
+    users = rights.users
+    if users is None:
+        return user.to_oci()
+    for kind, number in (("uid", user.uid), ("gid", user.gid)):
+        if not users.has(kind, number):
+            raise _unknown(f"{kind} {number}")
+    groups = [one for one in user.groups if users.has("gid", one)] if rights.groups else []
+    if asked and len(groups) != len(user.groups):
+        raise _unknown("a group of --group-add")
+    return {**user.to_oci(), "additionalGids": groups}
+
+
+def _unknown(what: str) -> Unsupported:
+    return Unsupported(
+        f"{what} is not among the IDs that this user may give",
+        hint="see docs/rootless.md on /etc/subuid and /etc/subgid",
+    )
 
 
 class Accounts:

@@ -94,13 +94,13 @@ def cgroup_paths(
 
     Raises: InvalidInput: the parent climbs out with `..`.
     """
-    relative = _clean(parent, name)
+    below = relative(parent, name)
     paths = []
     for hierarchy in hierarchies:
         top = hierarchy.mountpoint
         if not parent.startswith("/"):
             top = hierarchy.directory(memberships[hierarchy.key])
-        paths.append((hierarchy, f"{top.rstrip('/')}/{relative}"))
+        paths.append((hierarchy, f"{top.rstrip('/')}/{below}"))
     return paths
 
 
@@ -127,7 +127,11 @@ def plan_directories(paths: Paths, settings: Iterable[Setting]) -> list[Preparat
     return plan
 
 
-def _clean(parent: str, name: str) -> str:
+def relative(parent: str, name: str) -> str:
+    """Return the path of a cgroup from the top, without a slash at either end.
+
+    Raises: InvalidInput: the parent climbs out with `..`.
+    """
     parts = [part for part in f"{parent}/{name}".split("/") if part not in ("", ".")]
     if ".." in parts:
         raise InvalidInput(f"invalid cgroup parent '{parent}'", hint="it may not contain '..'")

@@ -29,7 +29,7 @@ import errno
 import os
 import sys
 
-from onggi.linux import cgroup, channel, clone, namespace, process
+from onggi.linux import cgroup, channel, clone, namespace, process, user_namespace
 from onggi.runtime import failure
 from onggi.runtime.steps import namespaces
 from onggi.runtime.steps.base import Context
@@ -158,7 +158,8 @@ def _leave(plan: Plan, way_back: list[int]) -> None:
         way_back.append(os.open(f"/proc/self/ns/{kind}", os.O_RDONLY | os.O_CLOEXEC))
 
     if "time" in plan.children:  # kernels before 6.3 don't take it as a flag of clone3
-        remember("time")
+        if user_namespace.is_first():  # others can't go back; their next children are hooks
+            remember("time")
         namespace.unshare(namespace.CLONE_NEWTIME)
     for step in plan.born_into:
         if _is_of_users(step):

@@ -16,7 +16,7 @@ from onggi.oci.digest import Digest
 from onggi.oci.media_types import OCI_LAYERS
 from onggi.store.attributes import overlay_xattrs
 from onggi.store.byte_source import ByteSource
-from onggi.store.merge import OPAQUE, Stack
+from onggi.store.merge import Stack, opaque_name
 from onggi.store.tar_limits import Limits
 from onggi.store.tar_write import layer_archive
 from onggi.store.trees import size
@@ -143,7 +143,7 @@ def _keeping_time(directory: int, name: bytes) -> None:
 
 def _forget_overlay(place: int | bytes) -> None:
     for name in overlay_xattrs(place):
-        if name != OPAQUE:
+        if name != opaque_name():
             os.removexattr(place, name, follow_symlinks=isinstance(place, int))
 
 

@@ -22,11 +22,12 @@ import os
 import stat
 
 from onggi.errors import Unsupported
+from onggi.linux import user_namespace
 from onggi.linux.fd import Fd
 from onggi.linux.path import O_PATH, Inside
 from onggi.store import tar_header as header
-from onggi.store.attributes import OVERLAY, is_carried
-from onggi.store.merge import OPAQUE, is_whiteout
+from onggi.store.attributes import UnknownOwner, is_carried, overlay_prefix, set_owner
+from onggi.store.merge import is_whiteout, opaque_name
 from onggi.store.tar_limits import ArchiveRefused, quoted
 from onggi.store.trees import remove_entry
 
@@ -63,7 +64,8 @@ class Extractor:
     """One layer's directory while an archive is unpacked into it.
 
     `implied` are the directories that were needed and have had no entry so far; `size` counts the
-    bytes of files; `root_stated` tells whether the archive had an entry for the root.
+    bytes of files; `left_out` are device nodes that could not be made; `root_stated` tells whether
+    the archive had an entry for the root.
     """
 
     __slots__ = (
@@ -73,6 +75,7 @@ class Extractor:
         "_root",
         "_stated",
         "implied",
+        "left_out",
         "root_stated",
         "size",
     )
@@ -84,6 +87,7 @@ class Extractor:
         self._open: dict[bytes, int] = {}
         self._stated: dict[bytes, tuple[int, Entry]] = {}
         self.implied: set[bytes] = set()
+        self.left_out: set[bytes] = set()
         self.root_stated = False
         self.size = 0
 
@@ -221,8 +225,22 @@ class Extractor:
             os.mknod(name, mode, device, dir_fd=directory)
         except FileExistsError:
             self._clear(name, directory)
-            os.mknod(name, mode, device, dir_fd=directory)
+            self._make_node(entry, directory, name)
+            return
+        except PermissionError:
+            if entry.kind == header.FIFO or user_namespace.is_first():
+                raise
+            self._leave_out(entry, directory, name)
+            return
         self._set_attributes_of(name, directory, entry)
+
+    def _leave_out(self, entry: Entry, directory: int, name: bytes) -> None:
+        """Pass over a device node, which only the machine's root may make.
+
+        Where a node of a lower layer would be seen in its place, that is hidden.
+        """
+        self.left_out.add(entry.path)
+        os.mknod(name, stat.S_IFCHR, 0, dir_fd=directory)
 
     def _make_hard_link(self, entry: Entry, directory: int, name: bytes) -> None:
         """Link to a file of this layer: one of a lower layer could not be linked to.
@@ -280,7 +298,7 @@ class Extractor:
                 "an opaque whiteout of the root, which overlayfs cannot express",
                 hint="whiteouts of each name in it can be",
             )
-        os.setxattr(f"/proc/self/fd/{self._directory(path)}", OPAQUE, b"y")
+        os.setxattr(f"/proc/self/fd/{self._directory(path)}", opaque_name(), b"y")
 
     def _hide(self, name: bytes, directory: int) -> None:
         """Hide `name` of lower layers; what this layer has under the name stays."""
@@ -309,14 +327,14 @@ class Extractor:
         Owner, then extended attributes and mode: chown(2) clears `security.capability` and the
         set-user-ID bit.
         """
-        os.fchown(fd, entry.uid, entry.gid)
+        set_owner(fd, entry.uid, entry.gid)
         self._set_xattrs(fd, entry)
         os.fchmod(fd, entry.mode)
         os.utime(fd, ns=(entry.mtime_ns, entry.mtime_ns))
 
     def _set_attributes_of(self, name: bytes, directory: int, entry: Entry) -> None:
         """Set what the entry states, on what cannot be opened: a link or a device."""
-        os.chown(name, entry.uid, entry.gid, dir_fd=directory, follow_symlinks=False)
+        set_owner(name, entry.uid, entry.gid, dir_fd=directory)
         self._set_xattrs(os.path.join(b"/proc/self/fd/%d" % directory, name), entry)
         if entry.kind != header.SYMBOLIC_LINK:
             os.chmod(name, entry.mode, dir_fd=directory)
@@ -325,7 +343,7 @@ class Extractor:
 
     def _set_xattrs(self, place: int | bytes, entry: Entry) -> None:
         for name, value in entry.xattrs.items():
-            if name.startswith(OVERLAY) or "\0" in name:
+            if name.startswith(overlay_prefix()) or "\0" in name:
                 raise ArchiveRefused(
                     f"{quoted(entry.path)} has the extended attribute {name!r}, "
                     "which is overlayfs's own or none"
@@ -368,6 +386,8 @@ class _Blame:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        if isinstance(error, UnknownOwner):
+            error.message = f"{quoted(self._entry.path)}: {error.message}"
         if not isinstance(error, OSError):
             return
         if error.errno in _ARCHIVES_FAULT:
@@ -390,7 +410,7 @@ def _set_xattr(place: int | bytes, name: str, value: bytes, path: bytes) -> None
 
 def _mark_opaque(name: bytes, directory: int) -> None:
     place = os.path.join(b"/proc/self/fd/%d" % directory, name)
-    os.setxattr(place, OPAQUE, b"y", follow_symlinks=False)
+    os.setxattr(place, opaque_name(), b"y", follow_symlinks=False)
 
 
 _MAKERS: dict[bytes, Callable[[Extractor, Entry, int, bytes], None]] = {

@@ -6,6 +6,8 @@
     root      (empty) present if the layer's archive stated attributes of the root directory
     implied   present if the archive left out directories on the way to its files: their paths,
               NUL-terminated; their attributes are not the layer's to say (see repairs.py)
+    left-out  present if the archive has device nodes that could not be made: their paths,
+              NUL-terminated
 
 so that one listing of the directory tells everything about a usual layer.
 """
@@ -94,9 +96,19 @@ class Layers:
 
         Raises: LayerNotFound
         """
-        if "implied" not in self.notes(diff_id):
+        return self._listed(diff_id, "implied")
+
+    def left_out(self, diff_id: Digest) -> frozenset[bytes]:
+        """Return the device nodes that the layer's archive has, and its directory has not.
+
+        Raises: LayerNotFound
+        """
+        return self._listed(diff_id, "left-out")
+
+    def _listed(self, diff_id: Digest, note: str) -> frozenset[bytes]:
+        if note not in self.notes(diff_id):
             return frozenset()
-        return frozenset(read_file(f"{self._root}/{diff_id.hex}/implied").split(b"\0")[:-1])
+        return frozenset(read_file(f"{self._root}/{diff_id.hex}/{note}").split(b"\0")[:-1])
 
     def size(self, diff_id: Digest) -> int:
         """Return the bytes that the layer's files hold, unpacked.
@@ -137,7 +149,12 @@ class Layers:
                 os.mkdir(f"{half_made}/fs")
                 facts = unpack_archive(stream, media_type, diff_id, f"{half_made}/fs", limits)
                 self.publish(
-                    half_made, diff_id, size=facts.size, root=facts.root, implied=facts.implied
+                    half_made,
+                    diff_id,
+                    size=facts.size,
+                    root=facts.root,
+                    implied=facts.implied,
+                    left_out=facts.left_out,
                 )
             finally:
                 self._workshop.remove(half_made)
@@ -150,12 +167,13 @@ class Layers:
         size: int,
         root: bool,
         implied: Iterable[bytes] = (),
+        left_out: Iterable[bytes] = (),
     ) -> None:
         """Put `half_made`, a directory that holds the layer's `fs`, into its place.
 
         If the layer is here already `half_made` stays where it is, the caller's to remove.
         """
-        _write_notes(half_made, size, root, implied)
+        _write_notes(half_made, size, root, {"implied": implied, "left-out": left_out})
         self.sync(half_made)
         with self._leases.publishing():
             self._leases.published(diff_id)
@@ -193,10 +211,11 @@ class Layers:
         return True
 
 
-def _write_notes(directory: str, size: int, root: bool, implied: Iterable[bytes]) -> None:
+def _write_notes(directory: str, size: int, root: bool, lists: dict[str, Iterable[bytes]]) -> None:
     write_new(f"{directory}/size", b"%d\n" % size, durable=False)
     if root:
         write_new(f"{directory}/root", b"", durable=False)
-    paths = b"".join(path + b"\0" for path in sorted(implied))
-    if paths:
-        write_new(f"{directory}/implied", paths, durable=False)
+    for name, paths in lists.items():
+        data = b"".join(path + b"\0" for path in sorted(paths))
+        if data:
+            write_new(f"{directory}/{name}", data, durable=False)

@@ -26,6 +26,7 @@ from onggi.linux.path import (
     RESOLVE_NO_SYMLINKS,
     openat2,
 )
+from onggi.store.attributes import overlay_prefix
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-OPAQUE = "trusted.overlay.opaque"
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _STRICTLY_BELOW = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS
 _VANISHED = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
@@ -44,10 +44,15 @@ def is_whiteout(status: os.stat_result) -> bool:
     return stat.S_ISCHR(status.st_mode) and status.st_rdev == 0
 
 
+def opaque_name() -> str:
+    """Return the attribute by which a directory hides what lies below it."""
+    return f"{overlay_prefix()}opaque"
+
+
 def is_opaque(directory: int | str) -> bool:
     """Tell whether a directory (open, or by path) hides what lies below it."""
     try:
-        return os.getxattr(directory, OPAQUE) == b"y"
+        return os.getxattr(directory, opaque_name()) == b"y"
     except OSError as error:
         if error.errno in (errno.ENODATA, errno.ENOTSUP):
             return False

@@ -30,6 +30,7 @@ import os
 import stat
 
 from onggi.errors import AlreadyExists, Conflict, Corrupt, NotFound
+from onggi.linux import user_namespace
 from onggi.oci.digest import Digest
 from onggi.oci.mount import Mount
 from onggi.store.atomic import read_file, sync_directory, unlink_if_exists, write_new
@@ -52,7 +53,8 @@ _LOWER_LIMIT = 3000
 # Kernels differ in their defaults for these, and with any of them on, an upper directory is more
 # than its files say. Source: overlayfs.rst, "Renaming directories", "Metadata only copy up".
 _PLAIN = ("index=off", "redirect_dir=off", "metacopy=off")
-_VOLATILE = (*_PLAIN, "volatile")
+# In a user namespace: `userxattr` forbids the other two. Source: overlayfs.rst, "User xattr".
+_PLAIN_OF_USERS = ("index=off", "userxattr")
 
 
 class SnapshotNotFound(NotFound):
@@ -173,7 +175,7 @@ class Snapshots:
         lower = self._lower(diff_ids, repair)
         if len(diff_ids) < 2:  # without an upper directory overlayfs wants two lower ones
             lower += ":" + _escaped(self._empty(2))
-        options = ("ro", f"lowerdir={lower}", *_PLAIN)
+        options = ("ro", f"lowerdir={lower}", *_plain())
         return [Mount(type="overlay", source="overlay", options=options)]
 
     def load(self, key: str) -> Snapshot:
@@ -293,11 +295,13 @@ class Snapshots:
         return require_repair(store.root, store.workshop, store.layers, diff_ids)
 
     def _make(self, half_made: str, snapshot: Snapshot, notes: Sequence[frozenset[str]]) -> None:
+        from onggi.store.attributes import set_owner
+
         os.mkdir(f"{half_made}/upper", 0o755)
         os.mkdir(f"{half_made}/work", 0o700)
         # The root that the mount shows is upper itself.
         mode, uid, gid = self._stated_root(snapshot.chain, notes)
-        os.chown(f"{half_made}/upper", uid, gid)
+        set_owner(f"{half_made}/upper", uid, gid)
         os.chmod(f"{half_made}/upper", mode)
         write_new(f"{half_made}/{_FILE}", snapshot.encode(), durable=not snapshot.volatile)
         if not snapshot.volatile:
@@ -372,12 +376,18 @@ def _topmost(chain: Sequence[Digest]) -> list[Digest]:
     return list(dict.fromkeys(reversed(chain)))
 
 
+def _plain() -> tuple[str, ...]:
+    """Return the options that make an upper directory no more than its files say."""
+    return _PLAIN if user_namespace.is_first() else _PLAIN_OF_USERS
+
+
 def _overlay(lower: str, place: str, beneath: str, *, volatile: bool) -> Mount:
     options = (
         "lowerdir=" + (f"{lower}:{_escaped(beneath)}" if beneath else lower),
         "upperdir=" + _escaped(f"{place}/upper"),
         "workdir=" + _escaped(f"{place}/work"),
-        *(_VOLATILE if volatile else _PLAIN),
+        *_plain(),
+        *(("volatile",) if volatile else ()),
     )
     return Mount(type="overlay", source="overlay", options=options)
 

@@ -44,7 +44,7 @@ _FLUSH_AT = 1 << 18
 _NAME_BYTES = 100
 _PLACE = O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
 # Exactly what an archive of this layer may not hold: names or data that are in another layer.
-_ELSEWHERE = ("trusted.overlay.redirect", "trusted.overlay.metacopy")
+_ELSEWHERE = ("redirect", "metacopy")
 _KINDS = {
     stat.S_IFDIR: header.DIRECTORY,
     stat.S_IFREG: header.REGULAR,
@@ -208,7 +208,7 @@ class _Writer:
         return self._header(path, found.status, xattrs, tree=found.source, link=link)
 
     def _xattrs(self, place: int | bytes, path: bytes, tree: int) -> Records:
-        if self._whiteouts and not set(_ELSEWHERE).isdisjoint(overlay_xattrs(place)):
+        if self._whiteouts and any(name.endswith(_ELSEWHERE) for name in overlay_xattrs(place)):
             raise InvalidInput(
                 f"{quoted(path)} has its contents in another layer",
                 hint="it was written on an overlay mounted with redirect_dir or metacopy",

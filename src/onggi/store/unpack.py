@@ -24,12 +24,15 @@ if TYPE_CHECKING:
 class Unpacked:
     """What there is to note about an unpacked archive; see layers.py."""
 
-    __slots__ = ("implied", "root", "size")
+    __slots__ = ("implied", "left_out", "root", "size")
 
-    def __init__(self, *, size: int, root: bool, implied: frozenset[bytes]) -> None:
+    def __init__(
+        self, *, size: int, root: bool, implied: frozenset[bytes], left_out: frozenset[bytes]
+    ) -> None:
         self.size = size
         self.root = root
         self.implied = implied
+        self.left_out = left_out
 
 
 def unpack_archive(
@@ -67,6 +70,7 @@ def extract(source: ByteSource, place: str, limits: Limits) -> Unpacked:
             size=extractor.size,
             root=extractor.root_stated,
             implied=frozenset(extractor.implied),
+            left_out=frozenset(extractor.left_out),
         )
 
 

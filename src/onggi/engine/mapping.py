@@ -1,0 +1,146 @@
+"""Which user and group IDs an ordinary user may give to what he runs.
+
+The user is root inside. What else there is comes from /etc/subuid and /etc/subgid, whose ranges are
+the user's own and nobody else's; the set-user-ID programs newuidmap and newgidmap map them. Without
+them, or without a range, there is one ID inside, and it is the user's own.
+
+Source: user_namespaces(7), "User and group ID mappings"; subuid(5); newuidmap(1).
+"""
+
+from __future__ import annotations
+
+import os
+
+from onggi.engine import subordinate
+from onggi.errors import Denied
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    Range = tuple[int, int]
+    Extent = tuple[int, int, int]
+
+PROGRAMS = ("newuidmap", "newgidmap")
+
+
+class Mapping:
+    """User and group IDs: extents of (first inside, first on the host, how many)."""
+
+    __slots__ = ("gids", "uids")
+
+    def __init__(self, uids: Iterable[Extent], gids: Iterable[Extent]) -> None:
+        self.uids = tuple(uids)
+        self.gids = tuple(gids)
+
+    @property
+    def is_single(self) -> bool:
+        """Whether the user is all there is inside."""
+        return len(self.uids) == 1
+
+    def covers(self, other: Mapping) -> bool:
+        """Tell whether every ID of `other` is here, and the same one on the host."""
+        kinds = zip((self.uids, self.gids), (other.uids, other.gids), strict=True)
+        return all(_has(mine, extent) for mine, theirs in kinds for extent in theirs)
+
+    def apply(self, pid: int) -> None:
+        """Give these IDs to the new user namespace of process `pid`, a child of ours.
+
+        Raises: Denied: newuidmap or newgidmap refuses; OSError: the kernel does.
+        """
+        if self.is_single:
+            # Else whoever drops a group might gain by it. Source: user_namespaces(7).
+            _write(f"/proc/{pid}/setgroups", "deny")
+            _write(f"/proc/{pid}/uid_map", _text(self.uids))
+            _write(f"/proc/{pid}/gid_map", _text(self.gids))
+            return
+        for name, extents in zip(PROGRAMS, (self.uids, self.gids), strict=True):
+            _run(program(name), pid, extents)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Mapping) and (self.uids, self.gids) == (other.uids, other.gids)
+
+    def __hash__(self) -> int:
+        return hash((self.uids, self.gids))
+
+
+def allowed() -> Mapping:
+    """Return what the user of this process may map now."""
+    own = os.geteuid(), os.getegid()
+    ranges = [_ranges(file) for file in subordinate.FILES]
+    if not all(ranges) or not all(map(program, PROGRAMS)):
+        ranges = [[], []]
+    return Mapping(*(_extents(one, more) for one, more in zip(own, ranges, strict=True)))
+
+
+def program(name: str) -> str:
+    """Return the path of a program in PATH, or ""."""
+    for directory in os.environ.get("PATH", os.defpath).split(":"):
+        path = f"{directory}/{name}"
+        if directory and os.access(path, os.X_OK):
+            return path
+    return ""
+
+
+def _ranges(file: str) -> list[Range]:
+    """Return the ranges that `file` gives to this process's user, by name or number."""
+    entries = subordinate.ranges(file)
+    names = dict.fromkeys(filter(None, (_user_name(), str(os.getuid()))))
+    return [one for name in names for one in entries.get(name, [])]
+
+
+def _user_name() -> str:
+    import pwd
+
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        return ""  # a user without an entry
+
+
+def _extents(own: int, ranges: list[Range]) -> list[Extent]:
+    extents = [(0, own, 1)]
+    first = 1
+    for start, count in ranges:
+        if count > 0:
+            extents.append((first, start, count))
+            first += count
+    return extents
+
+
+def _has(extents: tuple[Extent, ...], wanted: Extent) -> bool:
+    inside, outside, count = wanted
+    return any(
+        first <= inside and inside + count <= first + most and outside - inside == host - first
+        for first, host, most in extents
+    )
+
+
+def _text(extents: tuple[Extent, ...]) -> str:
+    return "".join("{} {} {}\n".format(*extent) for extent in extents)
+
+
+def _write(path: str, text: str) -> None:
+    fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        os.write(fd, text.encode())  # in one write, as the kernel demands
+    finally:
+        os.close(fd)
+
+
+def _run(path: str, pid: int, extents: tuple[Extent, ...]) -> None:
+    """Run newuidmap or newgidmap; what it prints is its reason."""
+    words = [path, str(pid), *_text(extents).split()]
+    read_fd, write_fd = os.pipe()
+    with open(read_fd, encoding="utf-8", errors="replace") as said:
+        try:
+            actions = [(os.POSIX_SPAWN_DUP2, write_fd, 1), (os.POSIX_SPAWN_DUP2, write_fd, 2)]
+            child = os.posix_spawn(path, words, os.environ, file_actions=actions)
+        finally:
+            os.close(write_fd)
+        reason = " ".join(said.read().split())
+    if os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]):
+        raise Denied(
+            f"{os.path.basename(path)} refuses the user's IDs: {reason}",
+            hint="see docs/rootless.md on /etc/subuid and /etc/subgid",
+        )
