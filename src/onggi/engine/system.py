@@ -71,7 +71,8 @@ class System:
         leftovers = _require_store(store.root)
         for container in self._engine.containers.list(all=True):
             container.remove(force=True, volumes=True)
-        ids.forget(store)
+        if user_namespace.is_first():
+            ids.forget(store)
         _take_away(store)
         self._engine.close()
         if not user_namespace.is_first():
