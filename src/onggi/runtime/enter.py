@@ -84,12 +84,18 @@ class Entry:
 
 
 class EntryPlan:
-    """The steps of an entry: the caller's, the usher's, and those that end in the program."""
+    """The steps of an entry: the caller's, the usher's, and those that end in the program.
 
-    __slots__ = ("child", "outside", "program")
+    before: what the usher does while it is not inside yet.
+    """
 
-    def __init__(self, outside: list[Step], child: list[Step], program: list[Step]) -> None:
+    __slots__ = ("before", "child", "outside", "program")
+
+    def __init__(
+        self, outside: list[Step], before: list[Step], child: list[Step], program: list[Step]
+    ) -> None:
         self.outside = outside
+        self.before = before
         self.child = child
         self.program = program
 
@@ -102,7 +108,8 @@ def plan_entry(entry: Entry, program: bytes) -> EntryPlan:
     enter: Step = namespaces.EnterNamespaces(entry.kinds)
     return EntryPlan(
         outside=[namespaces.HoldProcess(entry.pid, entry.start_ticks)],
-        child=[*joins, *plans.plan_bounds(entry.process), enter, devices.OwnNull(), *terminal],
+        before=[*joins, *plans.plan_bounds(entry.process)],
+        child=[enter, devices.OwnNull(), *terminal],
         program=plans.plan_identity(
             entry.process,
             program=program,
@@ -246,9 +253,13 @@ def _usher(
     *before, execute = plan.program
 
     def usher() -> None:
-        start.shield()
+        start.forbid_imports()
+        start.restore_signals()
         os.umask(start.UMASK)
         process.set_pdeathsig(start.SIGKILL)
+        failure.apply_steps("container", plan.before, context)
+        # Not sooner: an ordinary user's process may not write to its files in /proc from then on.
+        process.set_dumpable(False)
         if not terminal:
             start.take_streams(standard_fds)
         failure.apply_steps("container", [*plan.child, *_inherited(before, context)], context)

@@ -16,6 +16,10 @@ namespace are mounted by a process that is born in it.
     sets its limits
     "go" ──────────────────────────────────────▶ goes on as in start.py
 
+An ordinary user on the host's side (`Plan.alone`) may open no mounts and set no limits there, and
+has its mappings written by helpers where they are more than his own (mapping.py). So the first
+process, who can walk where the user can, does all of this by itself once it is mapped.
+
 Since: Linux 5.19 for overlayfs on idmapped layers, commit f2b0d1ad4a3f ("ovl: handle idmappings for
 layer fileattr{g,s}et()") and its series.
 Source: user_namespaces(7); mount_setattr(2), "ID-mapped mounts".
@@ -27,9 +31,10 @@ import os
 
 from onggi.linux import channel, mount, namespace
 from onggi.linux.path import AT_FDCWD
-from onggi.runtime import failure
+from onggi.runtime import failure, mapping
 from onggi.runtime.steps import mounts
 from onggi.runtime.steps.base import Context
+from onggi.runtime.steps.process import SwitchUser
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -48,8 +53,12 @@ def lead(plan: Plan, user_map: UserMap, pid: int, ours: int) -> None:
     Args: ours: the host's end of the channel; at the other end the process is in `follow`.
     """
     _expect(ours, b"map")
-    _map(pid, user_map)
-    _send_trees(plan, user_map, pid, ours)
+    if plan.alone:
+        mapping.write_as_user(pid, user_map)
+    else:
+        mapping.write(pid, user_map)
+        _send_trees(plan, user_map, pid, ours)
+    channel.send(ours, b"mapped")
 
 
 def follow(plan: Plan, context: Context) -> None:
@@ -58,9 +67,7 @@ def follow(plan: Plan, context: Context) -> None:
     os.chdir(_root_step(plan).target)
     channel.send(context.report_fd, b"map")
     _receive_trees(context)
-    os.setresgid(0, 0, 0)
-    os.setgroups(())
-    os.setresuid(0, 0, 0)
+    SwitchUser(0, 0, ()).apply(context)
 
 
 def _receive_trees(context: Context) -> None:
@@ -81,15 +88,6 @@ def _expect(ours: int, kind: bytes) -> bytes:
     raise failure.decode(message) or failure.died(0)
 
 
-def _map(pid: int, user_map: UserMap) -> None:
-    for file, text in zip(("uid_map", "gid_map"), user_map.texts(), strict=True):
-        fd = os.open(f"/proc/{pid}/{file}", os.O_WRONLY | os.O_CLOEXEC)
-        try:
-            os.write(fd, text.encode())  # in one write, as the kernel demands
-        finally:
-            os.close(fd)
-
-
 def _send_trees(plan: Plan, user_map: UserMap, pid: int, ours: int) -> None:
     """Open everything of the host that the container is to see, and hand it over."""
     userns_fd = os.open(f"/proc/{pid}/ns/user", os.O_RDONLY | os.O_CLOEXEC)
@@ -104,7 +102,6 @@ def _send_trees(plan: Plan, user_map: UserMap, pid: int, ours: int) -> None:
                 _hand_over(ours, step.target, tree)  # one source may have several
     finally:
         os.close(userns_fd)
-    channel.send(ours, b"mapped")
 
 
 def _hand_over(ours: int, name: str, tree: int) -> None:

@@ -137,7 +137,8 @@ def _fork(
         _leave(plan, way_back)
         users = [step for step in plan.born_into if _is_of_users(step)]
         if users:
-            pid = _fork_through(users[0], plan, context, flags | _born_with(plan))
+            joins = plan.born_into if plan.alone else users
+            pid = _fork_through(joins, plan, context, flags | _born_with(plan))
         else:
             pid = fork_into(plan.cgroups, context, flags | _born_with(plan))
         if pid == 0:
@@ -157,6 +158,8 @@ def _leave(plan: Plan, way_back: list[int]) -> None:
     def remember(kind: str) -> None:
         way_back.append(os.open(f"/proc/self/ns/{kind}", os.O_RDONLY | os.O_CLOEXEC))
 
+    if plan.alone:
+        return  # an ordinary user can't, but where he has become root: see _fork_through
     if "time" in plan.children:  # kernels before 6.3 don't take it as a flag of clone3
         if user_namespace.is_first():  # others can't go back; their next children are hooks
             remember("time")
@@ -173,7 +176,7 @@ def _is_of_users(step: Step) -> bool:
     return isinstance(step, namespaces.JoinNamespace) and step.kind == "user"
 
 
-def _fork_through(join: Step, plan: Plan, context: Context, flags: int) -> int:
+def _fork_through(joins: list[Step], plan: Plan, context: Context, flags: int) -> int:
     """Fork the first process by a child that has joined a user namespace, and ends.
 
     Who joins one gives up every right outside, for good; so a child does, and its child is ours.
@@ -182,7 +185,7 @@ def _fork_through(join: Step, plan: Plan, context: Context, flags: int) -> int:
     between = os.fork()
     if between == 0:
         os.close(ours)
-        if _be_between(join, plan, context, flags, theirs) == 0:
+        if _be_between(joins, plan, context, flags, theirs) == 0:
             return 0
         os._exit(0)
     os.close(theirs)
@@ -196,11 +199,11 @@ def _fork_through(join: Step, plan: Plan, context: Context, flags: int) -> int:
     raise failure.decode(message) or failure.died(status)
 
 
-def _be_between(join: Step, plan: Plan, context: Context, flags: int, theirs: int) -> int:
+def _be_between(joins: list[Step], plan: Plan, context: Context, flags: int, theirs: int) -> int:
     """Join, and fork a sibling; return 0 in that alone."""
     pid = -1
     try:
-        failure.apply_steps("host", [join], context)
+        failure.apply_steps("host", joins, context)
         pid = fork_into(plan.cgroups, context, flags | clone.CLONE_PARENT)
         if pid:
             channel.send(theirs, b"%d" % pid)
@@ -208,12 +211,12 @@ def _be_between(join: Step, plan: Plan, context: Context, flags: int, theirs: in
     except failure.StartFailed as failed:
         channel.send(theirs, failed.encode())
     except OSError as error:
-        channel.send(theirs, failure.from_error("host", join, error).encode())
+        channel.send(theirs, failure.from_error("host", joins[0], error).encode())
     return pid
 
 
 def _born_with(plan: Plan) -> int:
-    kinds = tuple(kind for kind in plan.children if kind != "time")
+    kinds = tuple(kind for kind in plan.children if kind != "time" or plan.alone)
     return namespaces.flags(kinds if plan.user_map is None else ("user", *kinds))
 
 
@@ -333,9 +336,14 @@ def become(
     def steps() -> None:
         os.umask(UMASK)
         process.set_pdeathsig(SIGKILL)
+        if plan.alone:
+            # Who maps it must see it as his own, and so must it see its files in /proc. It is in
+            # namespaces of its own by now, in which there is nobody else, and in no other.
+            process.set_dumpable(True)
         failure.apply_steps("host", plan.join, context)
         if follow is not None:
             follow(plan, context)
+        process.set_dumpable(False)
         if channel.receive(context.report_fd)[0] != b"go":
             os._exit(1)  # whoever started this is gone, and with it the reason to go on
         if not plan.terminal:

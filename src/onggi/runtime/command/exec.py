@@ -203,9 +203,9 @@ def _adapt(
         # Its cgroup may allow it other processors than the caller has, and sets them as it joins.
         first = scheduling.plan_affinity(affinity.get("initial", ""))
         final = scheduling.plan_affinity(affinity.get("final", ""))
-        joins = sum(isinstance(step, cgroups.JoinCgroup) for step in plan.child)
-        plan.child[joins:joins] = final
-        plan.child[:0] = first
+        joins = sum(isinstance(step, cgroups.JoinCgroup) for step in plan.before)
+        plan.before[joins:joins] = final
+        plan.before[:0] = first
     terminal = bool(process.get("terminal"))
     machine = plan_machine(config["linux"])
     plan.program = [*machine, *staging.program_steps(plan.program, stage, terminal=terminal)]

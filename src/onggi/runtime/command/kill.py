@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from onggi.errors import Conflict, InvalidInput
+from onggi.errors import Conflict, InvalidInput, Unsupported
 from onggi.linux import cgroup, freezer, process, signals
 from onggi.runtime.command import record
 from onggi.runtime.command.words import Command, Option
@@ -55,11 +55,11 @@ def send(known: Record, number: int) -> None:
     """Send a signal to the first process, and to no other that has its number by now.
 
     Without a PID namespace of its own, what it started would outlive its end by SIGKILL; so all
-    processes of its cgroups get that.
+    processes of its cgroups get that, if it has some.
 
     Raises: Ended.
     """
-    if number == signals.SIGKILL and "pid" not in known.kinds:
+    if number == signals.SIGKILL and "pid" not in known.kinds and known.cgroups:
         _send_all(known, number)
         return
     try:
@@ -85,7 +85,7 @@ def _let_die(known: Record, number: int) -> None:
 
 
 def _send_all(known: Record, number: int) -> None:
-    if number == signals.SIGKILL:
+    if number == signals.SIGKILL and known.cgroups:
         for path in known.cgroups:
             cgroup.kill(path)
         return
@@ -97,8 +97,29 @@ def _send_all(known: Record, number: int) -> None:
 
 
 def members(known: Record) -> list[int]:
-    """List the processes of a container, by its cgroups and those below them."""
+    """List the processes of a container, by its cgroups and those below them.
+
+    Raises: Unsupported: it has none, nor a PID namespace of its own.
+    """
+    if not known.cgroups:
+        return _by_namespace(known)
     found: set[int] = set()
     for path in known.cgroups[:1]:
         found.update(cgroup.tree_processes(path))
     return sorted(found - {0})
+
+
+def _by_namespace(known: Record) -> list[int]:
+    from onggi.linux import pid_namespace
+
+    if "pid" not in known.kinds:
+        raise Unsupported(
+            "the container's processes can't be told from others:"
+            " it has neither control groups nor a PID namespace of its own"
+        )
+    try:
+        pids = pid_namespace.processes(known.pid)
+        same = process.start_time(known.pid) == known.start_ticks
+    except (FileNotFoundError, ProcessLookupError):
+        return []
+    return pids if same else []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from onggi.errors import Conflict, Unavailable, Unsupported
 from onggi.linux import freezer
-from onggi.runtime.command import record
+from onggi.runtime.command import groups, record
 from onggi.runtime.command.words import Command
 
 TYPE_CHECKING = False
@@ -32,6 +32,7 @@ def execute(words: Words, runtime: Runtime) -> int:
 
 def group(known: Record) -> str:
     """Return the cgroup that freezes a container. Raises: Unsupported: none can."""
+    groups.require(known)
     path = freezer.find(known.cgroups)
     if not path:
         raise Unsupported("no cgroup hierarchy of this host can freeze processes")

@@ -47,9 +47,11 @@ class Plan:
     program: its last steps, after which it is the user's program.
     cgroups: the container's own cgroup directories, for whoever measures or removes them.
     owner: the host's user and group IDs of the program, to whom its streams belong.
+    alone: whether its maker is an ordinary user, and can do nothing for the first process.
     """
 
     __slots__ = (
+        "alone",
         "born_into",
         "bounds",
         "cgroups",
@@ -84,7 +86,9 @@ class Plan:
         terminal: bool,
         user_map: UserMap | None,
         warnings: tuple[str, ...] = (),
+        alone: bool = False,
     ) -> None:
+        self.alone = alone
         self.born_into = born_into
         self.identifier = identifier
         self.hooks: list[Step] = []
@@ -131,13 +135,15 @@ def plan_container(
     controlled = cgroups.plan_cgroups(linux, host, identifier)
     fresh, joined = _namespaces(linux.get("namespaces", []))
     mapped_users = user_map(linux) if "user" in fresh else None
+    alone = not host.rights.mounts
     users.require_possible(config, host.rights, mapped_users)
     spec = config["process"]
+    bounds = process.plan_bounds(spec)
     return Plan(
         identifier=identifier,
         host=controlled.host,
-        join=controlled.join,
-        bounds=process.plan_bounds(spec),
+        join=[*bounds, *controlled.join] if alone else controlled.join,
+        bounds=[] if alone else bounds,
         children=tuple(kind for kind in ("pid", "time") if kind in fresh),
         container=[
             *_plan_namespaces(fresh, joined, linux),
@@ -164,6 +170,7 @@ def plan_container(
         terminal=bool(spec.get("terminal")),
         user_map=mapped_users,
         warnings=controlled.warnings,
+        alone=alone,
     )
 
 

@@ -51,11 +51,6 @@ class UserMap:
         lines = self.uids if kind == "uid" else self.gids
         return any(inside <= identifier < inside + count for inside, _, count in lines)
 
-    def is_own(self, uid: int, gid: int) -> bool:
-        """Tell whether it maps nothing but this user and group."""
-        pairs = ((self.uids, uid), (self.gids, gid))
-        return all(len(lines) == 1 and lines[0][1:] == (own, 1) for lines, own in pairs)
-
 
 def _outside(identifier: int, lines: tuple[tuple[int, int, int], ...]) -> int:
     for inside, outside, count in lines:
@@ -82,14 +77,43 @@ def require_possible(config: dict[str, Any], rights: Rights, own: UserMap | None
     Args: own: the mappings of the container's own user namespace, if it gets one.
     Raises: InvalidInput, Unsupported.
     """
+    if not rights.mounts:
+        _require_for_user(config)
     known = own or rights.users
     if known is not None:
         _require_owners(config.get("mounts", []), known)
-    if not rights.groups and config["process"].get("user", {}).get("additionalGids"):
+        _require_user(config["process"].get("user", {}), known)
+    denied = own is not None and not rights.mounts and len(own.gids) == own.gids[0][2] == 1
+    if (denied or not rights.groups) and config["process"].get("user", {}).get("additionalGids"):
         raise Unsupported(
             "additional groups can't be set in this user namespace",
-            hint="setgroups is denied where a user mapped nothing but himself",
+            hint="setgroups is denied where a user mapped nobody but himself",
         )
+
+
+def _require_for_user(config: dict[str, Any]) -> None:
+    """Refuse what takes privileges before there is a user namespace to have them in."""
+    linux = config.get("linux", {})
+    if not any(entry["type"] == "user" for entry in linux.get("namespaces", [])):
+        raise InvalidInput(
+            "a container of an ordinary user needs a user namespace",
+            hint="spec --rootless writes such a configuration",
+        )
+    if linux.get("timeOffsets"):
+        raise Unsupported("clocks can't be set by an ordinary user", hint="leave timeOffsets out")
+    for entry in config.get("mounts", []):
+        if entry.get("uidMappings") or {"idmap", "ridmap"}.intersection(entry.get("options", ())):
+            raise Unsupported(
+                f"mount at {entry['destination']!r} can't show other owners:"
+                " that takes privileges on the host"
+            )
+
+
+def _require_user(user: dict[str, Any], known: UserMap) -> None:
+    for kind, name in (("uid", "user"), ("gid", "group")):
+        for identifier in (0, user.get(kind, 0)):  # first the root that makes it
+            if not known.has(kind, identifier):
+                raise InvalidInput(f"{name} {identifier} is not mapped in the user namespace")
 
 
 def _require_owners(entries: list[dict[str, Any]], known: UserMap) -> None:
