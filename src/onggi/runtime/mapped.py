@@ -64,10 +64,22 @@ def lead(plan: Plan, user_map: UserMap, pid: int, ours: int) -> None:
 def follow(plan: Plan, context: Context) -> None:
     """Become root of the user namespace that this process was born in; see `lead`."""
     # The working directory is carried into the new mount namespace; a path to it is not needed.
-    os.chdir(_root_step(plan).target)
+    # Who may enter it depends on whose it is: who we were, or the root that we become.
+    target = _root_step(plan).target
+    is_there = _may_enter(target)
     channel.send(context.report_fd, b"map")
     _receive_trees(context)
     SwitchUser(0, 0, ()).apply(context)
+    if not is_there:
+        os.chdir(target)
+
+
+def _may_enter(path: str) -> bool:
+    try:
+        os.chdir(path)
+    except PermissionError:
+        return False
+    return True
 
 
 def _receive_trees(context: Context) -> None:

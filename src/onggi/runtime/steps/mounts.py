@@ -223,14 +223,8 @@ class BindMount(Step):
             depth = mount.AT_RECURSIVE if kind & mount.MS_REC else 0
             empty = mount.AT_EMPTY_PATH | depth
             mount.mount_setattr(tree, "", empty, propagation=kind & ~mount.MS_REC)
-        if set_bits or clear_bits:
-            mount.mount_setattr(
-                tree, "", mount.AT_EMPTY_PATH, attr_set=set_bits, attr_clr=clear_bits
-            )
-        set_bits, clear_bits = words.recursive_attributes(self.options)
-        if set_bits or clear_bits:
-            deep = mount.AT_EMPTY_PATH | mount.AT_RECURSIVE
-            mount.mount_setattr(tree, "", deep, attr_set=set_bits, attr_clr=clear_bits)
+        _change_flags(tree, 0, set_bits, clear_bits)
+        _change_flags(tree, mount.AT_RECURSIVE, *words.recursive_attributes(self.options))
 
     def _attach(self, tree: int, root: Inside) -> None:
         is_directory = stat.S_ISDIR(os.fstat(tree).st_mode)
@@ -264,6 +258,23 @@ class BindMount(Step):
 
     def argument(self) -> str:
         return f"{self.source} at {self.target}"
+
+
+def _change_flags(tree: int, depth: int, set_bits: int, clear_bits: int) -> None:
+    """Change flags of a mount; those that a more privileged user namespace has set stay.
+
+    That goes without a word for read-only alone: engines write `rw` where nobody asked for it.
+    """
+    if not (set_bits or clear_bits):
+        return
+    empty = mount.AT_EMPTY_PATH | depth
+    try:
+        mount.mount_setattr(tree, "", empty, attr_set=set_bits, attr_clr=clear_bits)
+    except PermissionError as error:
+        if clear_bits != mount.MOUNT_ATTR_RDONLY:
+            error.add_note("a user namespace can't take off a flag that the host's mount has")
+            raise
+        mount.mount_setattr(tree, "", empty, attr_set=set_bits)
 
 
 class MakeDirectory(Step):

@@ -54,6 +54,9 @@ class SetOomScore(Step):
         proc_fd = procfs.open_proc()
         try:
             procfs.write(proc_fd, f"{context.pid or 'self'}/oom_score_adj", str(self.value))
+        except PermissionError as error:
+            error.add_note("lowering it takes CAP_SYS_RESOURCE on the host")
+            raise
         finally:
             os.close(proc_fd)
 
