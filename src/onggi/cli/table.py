@@ -163,6 +163,7 @@ ROWS = (
     Row("", "volume_prune", "Remove unused volumes", "volume prune"),
     Row("", "volume_rm", "Remove one or more volumes", "volume rm", "volume remove"),
     Row(ENGINE, "info", "Show what this host offers and what is in use", "info", "system info"),
+    Row(ENGINE, "unshare", "Run a program in an ordinary user's namespace", "unshare"),
     Row(ENGINE, "version", "Show the version", "version"),
     Row("", "system_reset", "Remove everything that the engine keeps", "system reset"),
 )

@@ -10,6 +10,11 @@ import os
 from onggi.linux import user_namespace
 
 
+def is_root() -> bool:
+    """Tell whether this process is root already, the machine's or a namespace's."""
+    return os.geteuid() == 0
+
+
 def ready(root: str | None) -> str | None:
     """Have this process be root, if only of its user's namespace.
 
@@ -17,13 +22,12 @@ def ready(root: str | None) -> str | None:
     Returns: the same, or where the user's store lies; None: where the machine's root has it.
     Raises: as `rootless.enter` and `rootless.default_root`, for whoever is not the machine's root.
     """
-    is_root = os.geteuid() == 0
-    if is_root and (root or user_namespace.is_first()):
+    if is_root() and (root or user_namespace.is_first()):
         return root
     from onggi.engine import rootless
 
     root = root or rootless.default_root()
-    if not is_root:
+    if not is_root():
         rootless.enter(root)
     return root
 

@@ -71,7 +71,7 @@ def render(
     """
     sections = [
         _head(plan, directory),
-        text.CGROUPS + _host(plan),
+        (text.CGROUPS if plan.cgroups else text.NO_CGROUPS) + _host(plan),
         _writable(directory, files or {}, directories),
         *_beginning(plan),
         text.INSIDE + _file("inside", _inside(plan, tuple(volumes))),
@@ -94,10 +94,18 @@ def _head(plan: Plan, directory: str) -> str:
         place=text.PLACE_FOR_ALL if plan.user_map else text.PLACE,
         root=quote(bound[0].target) if bound else '"$tmp/root"',
         release=text.RELEASE if plan.user_map else "",
-        cgroup=_with_id(plan, quote(plan.cgroups[0])),
+        **_killing(plan),
         remove=_removals(plan, directory),
         interrupt=":" if plan.terminal else "'exit 130'",
     )
+
+
+def _killing(plan: Plan) -> dict[str, str]:
+    """Return how the script tells whether the container runs, and how it ends all of it."""
+    if not plan.cgroups:
+        return {"running": "", "kill": text.KILL_CHILD}
+    cgroup = _with_id(plan, quote(plan.cgroups[0]))
+    return {"running": text.RUNNING.format(cgroup=cgroup), "kill": text.KILL.format(cgroup=cgroup)}
 
 
 def _needs_python(plan: Plan) -> bool:
@@ -365,7 +373,8 @@ def _start(plan: Plan) -> list[str]:
     session = [] if plan.terminal else ["setsid"]
     if not plan.children:
         return session
-    return [*namespaces.Unshare(plan.children).shell(), "--fork", *session]
+    fork = "--fork" if plan.cgroups else "--fork --kill-child"
+    return [*namespaces.Unshare(plan.children).shell(), fork, *session]
 
 
 def _go(plan: Plan) -> str:
@@ -377,7 +386,8 @@ def _go(plan: Plan) -> str:
     filled = _comment(how + session).removeprefix("# ").rstrip("\n")
     if plan.user_map is not None:
         return _with_ids(plan, script_users.go(plan, filled))
-    return text.GO.format(how=filled, start=" ".join(_start(plan)))
+    noted = "" if plan.cgroups else "started=$!\n"
+    return text.GO.format(how=filled, start=" ".join(_start(plan)), noted=noted)
 
 
 def _with_ids(plan: Plan, lines: str) -> str:

@@ -26,6 +26,7 @@ HEAD = """\
 {{  # All up to the closing brace is read before anything runs: further input is the program's.
 set -eu
 umask 022
+PATH=$PATH:/usr/sbin:/sbin  # which an ordinary user's may lack
 
 # What the caller left open must not reach the program: a descriptor of a directory of the host is
 # a way out. Number 3 keeps standard input, for a process in the background is given none.
@@ -33,16 +34,14 @@ exec 3<&0 4<&- 5<&- 6<&- 7<&- 8<&- 9<&-
 
 id={identifier}
 [ "$(id -u)" = 0 ] || {{ echo "this needs root" >&2; exit 1; }}
-[ ! -e {cgroup} ] || {{ echo "container $id is running" >&2; exit 1; }}
-
+{running}
 {place}
 root={root}
 export id tmp root
 
 clean_up() {{
     set +e{release}
-    # Whatever the container may still run is in its control group: no process can leave that.
-    while read -r process; do kill -KILL "$process"; done < {cgroup}/cgroup.procs 2> /dev/null
+{kill}
     wait
 {remove}
     rm -rf "$tmp"
@@ -50,6 +49,27 @@ clean_up() {{
 trap clean_up EXIT
 trap {interrupt} INT
 trap 'exit 143' TERM HUP
+"""
+
+RUNNING = """\
+[ ! -e {cgroup} ] || {{ echo "container $id is running" >&2; exit 1; }}
+"""
+
+KILL = """\
+    # Whatever the container may still run is in its control group: no process can leave that.
+    while read -r process; do kill -KILL "$process"; done < {cgroup}/cgroup.procs 2> /dev/null"""
+
+# Where nobody gave us a part of the cgroup tree.
+KILL_CHILD = """\
+    # With unshare its child ends, the first in its PID namespace, and with that all others there.
+    [ -z "$started" ] || kill -KILL "$started" 2> /dev/null"""
+
+NO_CGROUPS = """\
+# ---- 1  The host sets the limits --------------------------------------------------------------
+#
+# There are none: this user has no part of the cgroup tree. Run this in the user's namespace, as in
+# `onggi unshare sh SCRIPT`.
+started=
 """
 
 NO_KEYRING = (
@@ -314,7 +334,7 @@ GO = """\
 #
 # {how}
 {start} sh "$tmp/first" <&3 3<&- &
-status=0
+{noted}status=0
 wait $! || status=$?
 exit $status
 }}

@@ -8,7 +8,7 @@ the place of the channel between the host's side and the first process.
 from __future__ import annotations
 
 from onggi.runtime import script_text as text
-from onggi.runtime.steps import mounts, namespaces
+from onggi.runtime.steps import mounts
 from onggi.runtime.steps import options as words
 from onggi.runtime.steps.base import quote
 
@@ -31,11 +31,6 @@ def shell(plan: Plan, step: Step) -> list[str]:
         return ['mount --rbind "$root" "$root"']
     if isinstance(step, mounts.BindMount):
         return _bind(plan, step)
-    # The kernel's files of both names are the host's root's to write.
-    if isinstance(step, namespaces.SetHostname):
-        return [f"hostname -- {quote(step.name)}"]
-    if isinstance(step, namespaces.SetDomainname):
-        return [f"domainname -- {quote(step.name)}"]
     return step.shell()
 
 

@@ -185,7 +185,8 @@ class SetHostname(Step):
         return f"set the host name to {self.name}"
 
     def shell(self) -> list[str]:
-        return [f"printf %s {quote(self.name)} > /proc/sys/kernel/hostname"]
+        # The kernel's file of this name is the machine's root's to write.
+        return [f"hostname -- {quote(self.name)}"]
 
 
 class SetDomainname(Step):
@@ -203,7 +204,7 @@ class SetDomainname(Step):
         return f"set the domain name to {self.name}"
 
     def shell(self) -> list[str]:
-        return [f"printf %s {quote(self.name)} > /proc/sys/kernel/domainname"]
+        return [f"domainname -- {quote(self.name)}"]
 
 
 class LoopbackUp(Step):
