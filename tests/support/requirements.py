@@ -14,12 +14,15 @@ import shutil
 
 import pytest
 
+from support.repository import ROOT
+
 PROGRAMS = {
     "buildah": "buildah",
     "busybox": "busybox",
     "compiler": "cc",
     "containerd": "containerd",
     "crun": "crun",
+    "dockerd": str(ROOT / ".venv" / "docker" / "usr" / "sbin" / "dockerd"),
     "iproute2": "ip",
     "mmdebstrap": "mmdebstrap",
     "newuidmap": "newuidmap",
