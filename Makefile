@@ -15,11 +15,11 @@ quickstart: ## build a real application, run it limited and isolated, look at it
 
 test: ## every test; root ones too, if you are root (ARGS="-k name" chooses)
 	@scripts/setup --test
-	ONGGI_TEST_ALONE=1 $(PYTEST) $(ARGS)
+	ONGGI_TEST_ALONE=1 ONGGI_TEST_RECORD=$(RECORD) $(PYTEST) $(ARGS)
 
 test-vm: ## the tests on other kernels, and where something is missing, in emulated machines (root)
 	@scripts/setup --test
-	$(PYTEST) tests/vm/test_cgroup2.py tests/vm/every_kernel.py $(ARGS)
+	ONGGI_TEST_RECORD=docs/support $(PYTEST) tests/vm/every_kernel.py $(ARGS)
 
 check: ## formatting, lint and types only
 	@scripts/setup --test

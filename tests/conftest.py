@@ -11,7 +11,7 @@ from types import FrameType
 
 import pytest
 
-from support import requirements
+from support import record, requirements
 from support.box import Box
 from support.command import Onggi
 from support.leaks import SESSION, Machine, shared_cgroups, wait_until_clean
@@ -31,6 +31,12 @@ TOUCHES_THE_MACHINE = (
 )
 
 os.environ[SESSION] = uuid.uuid4().hex
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Keep a record of the run, if one is wanted."""
+    if directory := os.environ.get(record.DIRECTORY):
+        config.pluginmanager.register(record.Recorder(Path(directory).absolute()))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -20,6 +20,7 @@ from onggi.store.store import Store
 from onggi.store.tar_write import layer_archive
 from support.child import run_in_child
 from support.layers import archive, directory, unpack
+from support.patience import SLOWER
 from support.requirements import requires
 from support.threats import withstands
 
@@ -103,7 +104,7 @@ def test_killed_at_any_moment(root_dir: Path) -> None:
         if child == 0:
             work_without_end(root, layers, seed)
             os._exit(1)
-        time.sleep(choose.uniform(0.001, 0.06))
+        time.sleep(choose.uniform(0.001, 0.06) * SLOWER)
         os.kill(child, signal.SIGKILL)
         assert os.waitpid(child, 0)[1] == signal.SIGKILL
         if not os.path.exists(f"{root}/schema"):

@@ -13,6 +13,7 @@ import tempfile
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
+from support import record
 from support.repository import ROOT
 from support.vm.initramfs import initramfs
 from support.vm.kernels import Kernel
@@ -45,10 +46,13 @@ def run_tests(
     """
     with tempfile.TemporaryDirectory(prefix="job-") as work:
         job = Path(work)
-        (job / "job").write_text(_script(selection, must_have))
+        lacking = " ".join([*boot, *(f"{name}.ko" for name in without)])
+        (job / "job").write_text(_script(selection, must_have, lacking))
         (job / "initramfs").write_bytes(initramfs(kernel, without))
         _make_disks(job)
         run(kernel, job, boot, seconds)
+        if directory := os.environ.get(record.DIRECTORY):
+            record.merge_all(job / "record", Path(directory).absolute())
         _judge(job)
 
 
@@ -73,12 +77,14 @@ def run(kernel: Kernel, job: Path, boot: tuple[str, ...], seconds: float) -> Non
         raise AssertionError(f"not done in {seconds} s:\n{_end_of(job)}") from error
 
 
-def _script(selection: list[str], must_have: str) -> str:
+def _script(selection: list[str], must_have: str, lacking: str) -> str:
     words = ["-p", "no:cacheprovider", "--junitxml=/run/job/report.xml", *selection]
     return f"""
 export PATH={os.environ["PATH"]} HOME=/tmp LANG=C.UTF-8 PYTHONDONTWRITEBYTECODE=1
 export HYPOTHESIS_STORAGE_DIRECTORY=/tmp/hypothesis  # the checkout is read-only
 export ONGGI_TEST_ALONE=1 ONGGI_TEST_SLOWER=5 ONGGI_TEST_MUST_HAVE={shlex.quote(must_have)}
+export {record.DIRECTORY}=/run/job/record {record.COMMIT}={record.commit()}
+export {record.EMULATED}=emulated {record.WITHOUT}={shlex.quote(lacking)}
 cd {shlex.quote(str(ROOT))} && .venv/bin/python -m pytest {shlex.join(words)}
 """
 
