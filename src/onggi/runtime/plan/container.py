@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 # as it owns the rest; PID and time namespaces take hold of children only.
 KINDS = ("user", "network", "ipc", "uts", "cgroup", "mount", "pid", "time")
 
-_BY_BIRTH = ("pid", "user")
+_BY_BIRTH = ("user", "pid")  # rights over the second may come with the first
 
 
 class Plan:

@@ -94,13 +94,21 @@ def require_possible(config: dict[str, Any], rights: Rights, own: UserMap | None
 def _require_for_user(config: dict[str, Any]) -> None:
     """Refuse what takes privileges before there is a user namespace to have them in."""
     linux = config.get("linux", {})
-    if not any(entry["type"] == "user" for entry in linux.get("namespaces", [])):
+    paths = {entry["type"]: entry.get("path", "") for entry in linux.get("namespaces", [])}
+    if "user" not in paths:
         raise InvalidInput(
             "a container of an ordinary user needs a user namespace",
             hint="spec --rootless writes such a configuration",
         )
+    if paths.get("pid") and not paths["user"]:
+        raise Unsupported(
+            "an ordinary user can't join a PID namespace from a new user namespace",
+            hint="join the user namespace that it belongs to as well",
+        )
     if linux.get("timeOffsets"):
         raise Unsupported("clocks can't be set by an ordinary user", hint="leave timeOffsets out")
+    if linux.get("netDevices"):
+        raise Unsupported("interfaces of the host can't be handed over by an ordinary user")
     for entry in config.get("mounts", []):
         if entry.get("uidMappings") or {"idmap", "ridmap"}.intersection(entry.get("options", ())):
             raise Unsupported(
