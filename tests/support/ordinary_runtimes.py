@@ -26,6 +26,14 @@ def rootless(config: Json) -> None:
     mapping(config, ALONE)
 
 
+def install(user: Ordinary) -> Path:
+    """Put our command where the user finds it."""
+    path = user.home / "bin/onggi-runtime"
+    path.write_text(OURS.read_text().replace(str(ROOT), CHECKOUT))
+    path.chmod(0o755)
+    return path
+
+
 class UserRuntime(OciRuntime):
     """A runtime's command, run by the user. `before` is run by root around it, if it is set."""
 
@@ -35,9 +43,7 @@ class UserRuntime(OciRuntime):
         self.before: list[str] = []
         user.env["XDG_RUNTIME_DIR"] = str(user.home / "run")
         self.own("mkdir", user.home / "run")
-        ours = user.home / "bin/onggi-runtime"
-        ours.write_text(OURS.read_text().replace(str(ROOT), CHECKOUT))
-        ours.chmod(0o755)
+        install(user)
         self.root = user.home / "run" / ("onggi-runtime" if name == "onggi" else "runc")
 
     def own(self, *words: str | Path) -> "subprocess.CompletedProcess[str]":

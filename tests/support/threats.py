@@ -147,6 +147,17 @@ FROM_INSIDE = (
         "a device made by root of a user namespace",
     ),
     Row(
+        "ordinary users",
+        "root inside has the user's rights outside, and no more: a user namespace, mounts that are "
+        "locked in it, a filter; what enters belongs to none that is inside",
+        "files of the host that the user may not open, bound into a container",
+        "devices of the host opened, made, or mounted as file systems",
+        "what is masked or read-only taken off, from a further user namespace as well",
+        "cgroup files and settings of the host written to",
+        "what enters by `exec` looked at by root of the user namespace, who may trace",
+        "a program or device of the image's with more rights than the user has",
+    ),
+    Row(
         "neighbours",
         "namespaces of its own; nothing of the host's is mounted",
         "the host's loopback",
