@@ -184,6 +184,28 @@ def test_names_and_parameters_of_its_own(runtime: UserRuntime) -> None:
     assert done.stdout.split() == ["jar", "80"], done.stderr
 
 
+def test_clocks_of_its_own(ours: UserRuntime) -> None:
+    def change(config: Json) -> None:
+        config["linux"]["namespaces"].append({"type": "time"})
+
+    done = ours.run("busybox", "readlink", "/proc/self/ns/time", change=change)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() != os.readlink("/proc/self/ns/time")
+
+
+def test_hooks_have_the_users_rights(runtime: UserRuntime) -> None:
+    told = runtime.user.home / "told"
+
+    def change(config: Json) -> None:
+        hook = {"path": "/bin/sh", "args": ["sh", "-c", f"id -u >> {told}; cat >> {told}"]}
+        config["hooks"] = {"createRuntime": [hook], "poststop": [hook]}
+
+    assert runtime.run("true", change=change).returncode == 0
+    first, *_, last = told.read_text().splitlines()
+    assert first == str(UID)
+    assert json.loads(last.removeprefix(str(UID)))["status"] == "stopped"
+
+
 def test_the_hosts_files_are_shown_where_they_cannot_be_mounted(ours: UserRuntime) -> None:
     """The network is the host's, so no sysfs can be mounted."""
     sysfs = {"destination": "/sys", "type": "sysfs", "source": "sysfs", "options": ["nosuid", "ro"]}
