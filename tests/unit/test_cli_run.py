@@ -90,6 +90,7 @@ def test_every_option_changes_something() -> None:
         "explain",
         "cidfile",
         "sig-proxy",
+        "detach-keys",
         "env-file",
         "env",
         "mount",

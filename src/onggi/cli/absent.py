@@ -83,7 +83,6 @@ _RUN: tuple[Absent, ...] = (
     Absent("cgroupns", _OWN, fine=("", "private")),
     Absent("annotation", "attach a label with -l instead"),
     Absent("label-file", "name each label with -l"),
-    Absent("detach-keys", "an attached terminal is left by ending its program"),
     Absent("device-cgroup-rule", "allow a device with --device"),
     Absent("gpus", "give it the devices with --device"),
     Absent("storage-opt", "what it writes is bounded by the disk"),
@@ -128,11 +127,10 @@ _BUILD: tuple[Absent, ...] = (
     Absent("cgroup-parent", "limit each step with --memory, --cpu-quota and the like"),
     Absent("isolation", _WINDOWS, fine=("", "default")),
 )
-_LEAVING = tuple(one for one in _RUN if one.name == "detach-keys")
 _COMMANDS = {
     "run": _RUN,
-    "exec": _LEAVING,
-    "start": (*_LEAVING, Absent("checkpoint", "a container starts from its image and its files")),
+    "exec": (Absent("detach-keys", "its terminal is left by ending its program"),),
+    "start": (Absent("checkpoint", "a container starts from its image and its files"),),
     "build": _BUILD,
 }
 
@@ -143,7 +141,6 @@ _ABSENT = {
     "push": "there is no registry client yet; onggi save, then skopeo copy",
     **dict.fromkeys(("login", "logout"), "there is no registry client yet"),
     **dict.fromkeys(("network", "port"), _NO_NETWORKS),
-    "attach": "follow what it writes with onggi logs -f, or enter it with onggi exec",
     "cp": "share a directory with -v, or take all of it with onggi export",
     "update": "set its limits with onggi run",
     "events": "ask with onggi ps, or wait with onggi wait",

@@ -11,8 +11,8 @@ import errno
 import os
 import sys
 
-from onggi.cli.options import UsageError
-from onggi.engine.options import Streams
+from onggi.cli.options import Text, UsageError
+from onggi.engine.options import USUAL_KEYS, Detached, Streams
 from onggi.errors import Conflict
 from onggi.linux import signals, terminal
 
@@ -65,10 +65,14 @@ class NoTerminal(UsageError):
     exit_code = 1
 
 
-def streams(*, interactive: bool, tty: bool) -> Streams:
+DETACH_KEYS = Text("detach-keys", "", "KEYS", "Leave the terminal by other keys than ctrl-p,ctrl-q")
+
+
+def streams(*, interactive: bool, tty: bool, detach_keys: str | None = None) -> Streams:
     """Return our standard streams as the engine takes them.
 
-    Raises: NoTerminal: with both `-i` and `-t`, input must be a terminal.
+    Raises: NoTerminal: with both `-i` and `-t`, input must be a terminal; InvalidInput: there are
+        no such keys.
     """
     if interactive and tty and not os.isatty(STDIN):
         raise NoTerminal("the input device is not a TTY", hint="leave out -t to pipe input")
@@ -79,6 +83,7 @@ def streams(*, interactive: bool, tty: bool) -> Streams:
         stdout_fd=STDOUT,
         stderr_fd=STDERR,
         terminal=tty,
+        detach_keys=(detach_keys or USUAL_KEYS) if tty and interactive else "",
     )
 
 
@@ -96,7 +101,13 @@ def follow(session: Session, *, interactive: bool, tty: bool, forward: bool = Tr
     with _Handlers(handlers), _Raw(raw_fd):
         if tty:
             _resize(session)
-        ended = session.wait()
+        try:
+            ended = session.wait()
+        except Detached:
+            ended = None
+    if ended is None:
+        print("read escape sequence", file=sys.stderr)
+        return 0
     return exit_code(ended)
 
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from onggi.cli.options import Given
 
 # What is about the moment of starting belongs to `start`.
-_OF_STARTING = ("detach", "sig-proxy", "explain")
+_OF_STARTING = ("detach", "detach-keys", "sig-proxy", "explain")
 
 COMMAND = Command(
     arguments="IMAGE [COMMAND] [ARG...]",

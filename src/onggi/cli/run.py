@@ -35,6 +35,7 @@ PROCESS = Section(
     Switch("init", "", "Put a small init before the program, which reaps and forwards signals"),
     Text("stop-signal", "", "SIGNAL", "What `onggi stop` sends first"),
     Whole("stop-timeout", "", "SECONDS", "How long `onggi stop` waits before it kills"),
+    attached.DETACH_KEYS,
     Switch("sig-proxy", "", "Pass the signals we get on to the program", on=True),
     Texts("label", "l", "NAME[=VALUE]", "Attach a label to the container"),
     Switch("explain", "", "Run nothing: print the shell script that would make the container"),
@@ -180,7 +181,8 @@ def _start(
         return invocation.engine.containers.run(options)
     interactive = given.on("interactive") and _is_wanted("stdin", wanted)
     invocation.look_ahead()
-    streams = attached.streams(interactive=interactive, tty=options.tty)
+    keys = given.text("detach-keys")
+    streams = attached.streams(interactive=interactive, tty=options.tty, detach_keys=keys)
     streams.stdout_fd = streams.stdout_fd if _is_wanted("stdout", wanted) else -1
     streams.stderr_fd = streams.stderr_fd if _is_wanted("stderr", wanted) else -1
     return invocation.engine.containers.run(options, streams=streams)

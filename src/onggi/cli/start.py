@@ -22,6 +22,7 @@ COMMAND = Command(
             "Options",
             Switch("attach", "a", "Stay with it: pass on its output, and signals to it"),
             Switch("interactive", "i", "Stay with it, and pass on our input to it, too"),
+            attached.DETACH_KEYS,
             Switch("sig-proxy", "", "Pass the signals we get on to the program", on=True),
         ),
     ),
@@ -58,7 +59,8 @@ def _stay(given: Given, invocation: Invocation) -> int:
     container = invocation.engine.containers.get(given.arguments[0])
     options = container.record["options"]
     interactive = given.on("interactive") and options["interactive"]
-    streams = attached.streams(interactive=interactive, tty=options["tty"])
+    keys = given.text("detach-keys")
+    streams = attached.streams(interactive=interactive, tty=options["tty"], detach_keys=keys)
     session = container.start(streams)
     return attached.follow(
         session, interactive=interactive, tty=options["tty"], forward=given.on("sig-proxy")

@@ -55,6 +55,7 @@ ROWS = (
         "container create",
     ),
     Row(CONTAINERS, "start", "Start one or more containers", "start", "container start"),
+    Row(CONTAINERS, "attach", "Attach to a running container", "attach", "container attach"),
     Row(CONTAINERS, "exec", "Execute a command in a running container", "exec", "container exec"),
     Row(
         CONTAINERS,

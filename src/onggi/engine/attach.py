@@ -9,19 +9,26 @@ from __future__ import annotations
 import os
 import select
 
-from onggi.engine.options import Exit, Streams
-from onggi.errors import Internal
+from onggi.engine import places
+from onggi.engine.options import Detached, Exit, Streams
+from onggi.errors import Conflict, Internal
 from onggi.runtime import frames
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import NoReturn
+
     from onggi.engine.containers import Container
     from onggi.runtime.flows import Sink
     from onggi.runtime.session import Session as Channel
 
 
+_ATTEMPTS = 5  # at a monitor that is always killed
+
+
 class Session:
-    """A container that was started, and the streams that it is attached to, if any."""
+    """A container that runs, and the streams that it is attached to, if any."""
 
     __slots__ = ("_channel", "_sizes", "_streams", "container")
 
@@ -30,13 +37,16 @@ class Session:
         self._channel = channel
         self._streams = streams or Streams()
         self._sizes = _Sizes(channel)
-        if self._streams.stdin_fd < 0 and container.record["options"]["interactive"]:
-            channel.end_input()  # there is none, and a program that reads it must not wait for some
+
+    def end_input(self) -> None:
+        """Say that there is no input, or no more: a program that reads it must not wait."""
+        self._channel.end_input()
 
     def wait(self) -> Exit:
         """Pass bytes on until the program has ended and everything of it is cleaned up.
 
-        Raises: BrokenPipeError: whoever read the output has left; the container goes on.
+        Raises: BrokenPipeError: whoever read the output has left; Detached: the keys of
+            Streams.detach_keys were typed. The container goes on.
         """
         from onggi.runtime.flows import Input, Sink, turn
 
@@ -44,7 +54,7 @@ class Session:
         if channel.fd < 0:
             return self.container.wait()  # we were detached
         os.set_blocking(channel.fd, False)
-        said = Input(self._streams.stdin_fd, channel.fd, channel.send_input, channel.end_input)
+        said = Input(self._streams.stdin_fd, channel.fd, self._write(), self._end)
         heard = _Heard(channel, Sink(self._streams.stdout_fd), Sink(self._streams.stderr_fd))
         try:
             while not heard.is_over:
@@ -52,6 +62,24 @@ class Session:
         finally:
             heard.close()
         return self._ended()
+
+    def _write(self) -> Callable[[bytes], int]:
+        keys, send = self._streams.detach_keys, self._channel.send_input
+        if not keys:
+            return send
+        from onggi.engine.detaching import Typed
+
+        return Typed(keys, send, self._detach_by_keys).write
+
+    def _detach_by_keys(self) -> NoReturn:
+        self.detach()
+        raise Detached
+
+    def _end(self) -> None:
+        """Pass the end of our input on, if it is the end of the program's as well."""
+        options = self.container.record["options"]
+        if not options["detach"]:
+            self._channel.end_input()
 
     def _ended(self) -> Exit:
         self._channel.close()
@@ -82,6 +110,25 @@ class Session:
 
     def __del__(self) -> None:
         self.detach()
+
+
+def enter(container: Container) -> Channel:
+    """Attach to the monitor of a container that runs, giving it another if it was killed.
+
+    Raises: Conflict: the container has just ended.
+    """
+    from onggi.runtime import door
+    from onggi.runtime import session as sessions
+
+    directory = places.run_directory(container.store, container.id)
+    for _ in range(_ATTEMPTS):
+        try:
+            return sessions.Session(door.enter(directory))
+        except (FileNotFoundError, ConnectionRefusedError):
+            container.recover()
+        if not container.state.is_alive():
+            break
+    raise Conflict(f"container {container.id[:12]} is not running")
 
 
 class _Heard:

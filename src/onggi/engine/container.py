@@ -173,11 +173,24 @@ class Container:
             interactive=options["interactive"] and not options["tty"],
             terminal=options["tty"],
             attached=attached,
+            once=options["interactive"] and not options["detach"],
             after=(REMOVE, self._store.root, self.id) if options["remove"] else (),
         )
 
     def _rootfs(self) -> list[Mount]:
         return self._store.snapshots.mounts(self.id, beneath=places.beneath(self._store))
+
+    def attach(self, streams: Streams | None = None) -> Session:
+        """Attach to it while it runs: hear what it writes from now on, and say what it reads.
+
+        Raises: Conflict: it does not run, or is paused.
+        """
+        current = self.state
+        if self.is_paused(current):
+            raise Conflict("cannot attach to a paused container", hint="unpause it first")
+        if not current.is_alive():
+            raise Conflict("cannot attach to a stopped container", hint="start it first")
+        return Session(self, attach.enter(self), streams)
 
     def exec(self, options: ExecOptions, streams: Streams | None = None) -> ExecSession:
         """Run a further program in it.

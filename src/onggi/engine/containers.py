@@ -41,7 +41,10 @@ class Containers:
             could not be started; it stays, unless it was to be removed when it ends.
         """
         container, lock_fd = self._make(options)
-        return container.start_locked(lock_fd, streams)
+        session = container.start_locked(lock_fd, streams)
+        if streams is None and options.interactive and not options.detach:
+            session.end_input()  # nobody is there to say anything
+        return session
 
     def get(self, name: str) -> Container:
         """Return the container of this name, ID or beginning of an ID.

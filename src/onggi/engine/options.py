@@ -16,7 +16,17 @@ if TYPE_CHECKING:
     from onggi.engine.attach import Session
     from onggi.runtime.state import State
 
-__all__ = ["ContainerOptions", "ExecOptions", "Exit", "LogLine", "Session", "Streams"]
+USUAL_KEYS = "ctrl-p,ctrl-q"
+__all__ = [
+    "USUAL_KEYS",
+    "ContainerOptions",
+    "Detached",
+    "ExecOptions",
+    "Exit",
+    "LogLine",
+    "Session",
+    "Streams",
+]
 
 
 class ContainerOptions:
@@ -177,9 +187,10 @@ class Streams:
     """Where an attached program's input comes from and its output goes to; -1 is nowhere.
 
     The descriptors stay the caller's. `terminal`: the program has a terminal of its own.
+    `detach_keys`: what is typed to leave it, such as USUAL_KEYS; none: it can't be left.
     """
 
-    __slots__ = ("stderr_fd", "stdin_fd", "stdout_fd", "terminal")
+    __slots__ = ("detach_keys", "stderr_fd", "stdin_fd", "stdout_fd", "terminal")
 
     def __init__(
         self,
@@ -188,11 +199,23 @@ class Streams:
         stdout_fd: int = -1,
         stderr_fd: int = -1,
         terminal: bool = False,
+        detach_keys: str = "",
     ) -> None:
+        self.detach_keys = _parsed(detach_keys) if detach_keys else b""
         self.stdin_fd = stdin_fd
         self.stdout_fd = stdout_fd
         self.stderr_fd = stderr_fd
         self.terminal = terminal
+
+
+def _parsed(keys: str) -> bytes:
+    from onggi.engine import detaching
+
+    return detaching.parse(keys)
+
+
+class Detached(Exception):
+    """Whoever is attached has typed the keys that detach; the container goes on."""
 
 
 class Exit:

@@ -19,7 +19,7 @@ import sys
 
 from onggi.linux import channel, process
 from onggi.oci import jsontext
-from onggi.runtime import enter, failure, frames, host, launch, monitor, order, start
+from onggi.runtime import ending, enter, failure, frames, host, launch, order, start
 from onggi.runtime.enter import Entry
 from onggi.runtime.stub import stub
 
@@ -38,7 +38,7 @@ def main() -> None:
     import gc
 
     request_fd = int(sys.argv[1])
-    monitor.load_end()
+    ending.load()
 
     _signal.signal(_SIGCHLD, _signal.SIG_IGN)  # nobody waits for what is forked here
     process.set_name("onggi-launcher")
@@ -66,7 +66,7 @@ def serve_once(request_fd: int) -> None:
     kind, fds = channel.receive(request_fd)
     os.close(request_fd)
     if kind:
-        _serve(kind, fds, facts, meanwhile=monitor.load_end)
+        _serve(kind, fds, facts, meanwhile=ending.load)
 
 
 def _look_around() -> Host:

@@ -15,11 +15,12 @@ import errno
 import os
 import select
 import sys
-import time
 
 from onggi import startup
+from onggi.linux import channel
 from onggi.oci import jsontext
-from onggi.runtime import frames, rundir, state, stdio
+from onggi.runtime import clients, door, ending, frames, state, stdio
+from onggi.runtime.clients import Client
 from onggi.runtime.log import LogWriter
 from onggi.runtime.order import Watch
 
@@ -28,57 +29,11 @@ if TYPE_CHECKING:
     from onggi.runtime.state import State
     from onggi.runtime.stdio import HostEnds
 
-_MOST_PENDING = 8 * frames.MOST_BYTES  # held for a reader or a program that is slow
+_MOST_PENDING = 8 * frames.MOST_BYTES  # held for a program that is slow
 _SETTLE_MS = 1000
 _SIGKILL = 9
 _MOST_DRAINED = (1 << 20) // frames.MOST_BYTES + 1  # reads: a pipe holds a mebibyte at most
-_REAP_SECONDS = 5.0  # how long a process's own parent may take to wait for it
-_AT_THE_END = ("onggi.linux.cgroup", "onggi.resources.measure")  # are imported then
 _DRAIN_MS = 20  # how long output may still be on its way once the first process has ended
-
-
-class Client:
-    """Whoever is attached: messages to it wait here while it is slow, and it may go any time."""
-
-    __slots__ = ("fd", "pending", "size")
-
-    def __init__(self, fd: int) -> None:
-        self.fd = fd  # -1: nobody, or no more
-        self.pending: list[bytes] = []
-        self.size = 0
-        if fd >= 0:
-            os.set_blocking(fd, False)
-
-    def send(self, message: bytes) -> None:
-        """Send `message` now or as soon as it can be taken."""
-        if self.fd >= 0:
-            self.pending.append(message)
-            self.size += len(message)
-            self.flush()
-
-    def flush(self) -> None:
-        """Send what can be taken now."""
-        while self.pending and self.fd >= 0:
-            try:
-                os.write(self.fd, self.pending[0])
-            except BlockingIOError:
-                return
-            except OSError:
-                self.close()  # it went away; the container does not care
-                return
-            self.size -= len(self.pending.pop(0))
-
-    def is_behind(self) -> bool:
-        """Tell whether no more should be read for it, so that the writer waits as on a pipe."""
-        return self.size >= _MOST_PENDING
-
-    def close(self) -> None:
-        """Let it go."""
-        if self.fd >= 0:
-            os.close(self.fd)
-            self.fd = -1
-        self.pending.clear()
-        self.size = 0
 
 
 class Monitor:
@@ -91,14 +46,16 @@ class Monitor:
         ends: HostEnds,
         *,
         pidfd: int,
-        client_fd: int,
         lock_fd: int,
+        door_fd: int,
+        attached: list[Client],
     ) -> None:
         self._watch = watch
         self._state = running
         self._ends = ends
-        self._client = Client(client_fd)
+        self._clients = attached
         self._lock_fd = lock_fd
+        self._door_fd = door_fd
         self._log = LogWriter(watch.directory)
         self._pidfd = pidfd
         self._input = bytearray()
@@ -127,30 +84,49 @@ class Monitor:
         self._finish()
 
     def _poller(self) -> select.poll:
+        for gone in [client for client in self._clients if client.fd < 0]:
+            self._let_go(gone)
         poller = select.poll()
         poller.register(self._pidfd, select.POLLIN)
-        if not self._client.is_behind():
+        poller.register(self._door_fd, select.POLLIN)
+        is_behind = self._is_behind()
+        if not is_behind:
             for fd in self._outputs:
                 poller.register(fd, select.POLLIN)
-        if self._client.fd >= 0:
-            wanted = select.POLLIN if len(self._input) < _MOST_PENDING else 0
-            poller.register(self._client.fd, wanted | (select.POLLOUT if self._client.size else 0))
+        wanted = select.POLLIN if len(self._input) < _MOST_PENDING else 0
+        for client in self._clients:
+            poller.register(client.fd, wanted | (select.POLLOUT if client.size else 0))
         if self._input and self._ends.stdin_fd >= 0:
             # A terminal is read and written through the same descriptor.
-            is_read = self._ends.stdin_fd in self._outputs and not self._client.is_behind()
+            is_read = self._ends.stdin_fd in self._outputs and not is_behind
             both = select.POLLIN if is_read else 0
             poller.register(self._ends.stdin_fd, select.POLLOUT | both)
         return poller
 
+    def _is_behind(self) -> bool:
+        return any(client.is_behind() for client in self._clients)
+
     def _serve(self, fd: int) -> None:
-        if fd == self._client.fd:
-            self._client.flush()
-            self._hear()
+        if fd == self._door_fd:
+            self._admit()
             return
+        for client in self._clients:
+            if fd == client.fd:
+                client.flush()
+                self._hear(client)
+                return
         if fd == self._ends.stdin_fd:
             self._feed()
-        if fd in self._outputs and not self._client.is_behind():
+        if fd in self._outputs and not self._is_behind():
             self._read(fd)
+
+    def _admit(self) -> None:
+        """Let somebody in who has come to the door."""
+        try:
+            fd = channel.accept(self._door_fd)
+        except (BlockingIOError, ConnectionAbortedError):
+            return  # gone again
+        self._clients.append(Client(fd, hears=True))
 
     def _read(self, fd: int) -> bool:
         """Read output once and pass it on; tell whether there was any."""
@@ -167,8 +143,9 @@ class Monitor:
             return False
         name, kind = self._outputs[fd]
         self._log.write(name, data)
-        if self._watch.attached:
-            self._client.send(kind + data)
+        for client in self._clients:
+            if client.hears:
+                client.send(kind + data)
         return True
 
     def _close_output(self, fd: int) -> None:
@@ -176,12 +153,10 @@ class Monitor:
         self._ends.forget(fd)
         os.close(fd)
 
-    def _hear(self) -> None:
-        """Take one message of whoever is attached."""
-        if self._client.fd < 0:
-            return
+    def _hear(self, client: Client) -> None:
+        """Take one message of somebody who is attached."""
         try:
-            message = os.read(self._client.fd, 2 * frames.MOST_BYTES)
+            message = os.read(client.fd, 2 * frames.MOST_BYTES) if client.fd >= 0 else b""
         except BlockingIOError:
             return
         except OSError:
@@ -195,10 +170,16 @@ class Monitor:
         elif kind == frames.SIZE:
             self._resize(content)
         elif not message:
-            self._client.close()
+            self._let_go(client)
+
+    def _let_go(self, client: Client) -> None:
+        """Take note that somebody has left."""
+        client.close()
+        self._clients.remove(client)
+        if client.hears and self._watch.once:
             self._end_input()
-            if self._watch.tied:
-                os.kill(self._state.pid, _SIGKILL)
+        if self._watch.tied:
+            os.kill(self._state.pid, _SIGKILL)
 
     def _feed(self) -> None:
         """Write input that waits, as much as is taken."""
@@ -238,30 +219,26 @@ class Monitor:
             if select.select([fd], [], [], _DRAIN_MS / 1000)[0]:
                 self._read(fd)
 
-    def _flush_slowly(self) -> None:
-        if self._client.fd >= 0:
-            os.set_blocking(self._client.fd, True)
-            self._client.flush()
-
     def _finish(self) -> None:
-        final = conclude(self._watch, self._state, wait_status(self._state.pid, self._pidfd))
-        clean_up(self._watch)
+        status = ending.wait_status(self._state.pid, self._pidfd)
+        final = ending.conclude(self._watch, self._state, status)
+        ending.clean_up(self._watch)
         os.close(self._lock_fd)  # nobody has to wait for a client that does not read
-        self._flush_slowly()
-        self._client.send(frames.EXIT + jsontext.dumps(final.to_json()).encode())
-        self._client.close()
+        clients.say_last(self._clients, frames.EXIT + jsontext.dumps(final.to_json()).encode())
 
     def _is_quiet(self) -> bool:
-        return not self._input and not self._client.size
+        return not self._input and not any(client.size for client in self._clients)
 
     def _settle(self) -> None:
         """Go on as a bare interpreter: same process, same children, a third of the memory."""
         fds = (self._ends.stdin_fd, self._ends.stdout_fd, self._ends.stderr_fd)
-        kept = [*fds, self._client.fd, self._lock_fd]
-        for fd in kept:
+        kept = [*fds, self._door_fd, self._lock_fd]
+        held = [client.fd for client in self._clients]
+        for fd in (*kept, *held):
             if fd >= 0:
                 os.set_inheritable(fd, True)
         words = [*map(str, kept), str(int(self._input_ended))]
+        words += [f"{client.fd}:{client.hears:d}" for client in self._clients]
         os.execv(sys.executable, command("settled", self._watch, self._state, *words))
 
 
@@ -269,18 +246,19 @@ class Begun:
     """What a monitor must know of a container that its starter started.
 
     pidfd: its first process. told_fd: a file in memory with the rest, which is read at the first
-    need. fds: the host's ends of its streams, as `stdio.taken` takes them. The descriptors are the
-    monitor's. settle: Order.settle. is_apart: whether it takes nothing from who is attached, input
-    or size, and outlives them.
+    need. door_fd: its door. fds: the host's ends of its streams, as `stdio.taken` takes them. The
+    descriptors are the monitor's. settle: Order.settle. is_apart: whether it takes nothing from who
+    started it, input or size, and outlives them.
     """
 
-    __slots__ = ("fds", "is_apart", "pidfd", "settle", "terminal", "told_fd")
+    __slots__ = ("door_fd", "fds", "is_apart", "pidfd", "settle", "terminal", "told_fd")
 
     def __init__(
         self,
         *,
         pidfd: int,
         told_fd: int,
+        door_fd: int,
         fds: tuple[int, ...],
         terminal: bool,
         is_apart: bool,
@@ -288,6 +266,7 @@ class Begun:
     ) -> None:
         self.pidfd = pidfd
         self.told_fd = told_fd
+        self.door_fd = door_fd
         self.fds = fds
         self.terminal = terminal
         self.is_apart = is_apart
@@ -303,7 +282,15 @@ def look_after(begun: Begun, client_fd: int, lock_fd: int) -> None:
         client_fd = _wait_for_anything(begun, client_fd)
     watch, running = _told(begun.told_fd)
     ends = stdio.taken(begun.fds, terminal=begun.terminal)
-    monitor = Monitor(watch, running, ends, pidfd=begun.pidfd, client_fd=client_fd, lock_fd=lock_fd)
+    monitor = Monitor(
+        watch,
+        running,
+        ends,
+        pidfd=begun.pidfd,
+        lock_fd=lock_fd,
+        door_fd=begun.door_fd,
+        attached=[Client(client_fd, hears=watch.attached)] if client_fd >= 0 else [],
+    )
     monitor.run(settle=begun.settle)
 
 
@@ -317,7 +304,7 @@ def _told(fd: int) -> tuple[Watch, State]:
 def _wait_for_anything(begun: Begun, client_fd: int) -> int:
     """Wait until there is something to do; return `client_fd`, or -1 if all it did was leave."""
     poller = select.poll()
-    for fd in (begun.pidfd, client_fd, *begun.fds):
+    for fd in (begun.pidfd, begun.door_fd, client_fd, *begun.fds):
         poller.register(fd, select.POLLIN)
     events = dict(poller.poll())
     if begun.is_apart and events.keys() == {client_fd} and events[client_fd] & select.POLLHUP:
@@ -343,23 +330,51 @@ def main() -> None:
     _take_name()
     watch, running = Watch(**jsontext.loads(watching)), state.State(**jsontext.loads(told))
     if mode == "settled":
-        stdin, stdout, stderr, client, lock, ended = map(int, words)
-        terminal = watch.terminal
-        ends = stdio.HostEnds(stdin_fd=stdin, stdout_fd=stdout, stderr_fd=stderr, terminal=terminal)
-        if ended:
-            ends.stdin_fd = -1 if not terminal else stdin
+        monitor = _settled(watch, running, words)
     else:
-        client = -1
-        (lock,) = map(int, words)
+        (lock_fd,) = map(int, words)
         _leave()
         if not running.is_alive():
-            conclude(watch, running, None)
-            clean_up(watch)
+            ending.conclude(watch, running, None)
+            ending.clean_up(watch)
             return
-        ends = stdio.adopted(watch.run_directory, terminal=watch.terminal)
-    pidfd = os.pidfd_open(running.pid)
-    monitor = Monitor(watch, running, ends, pidfd=pidfd, client_fd=client, lock_fd=lock)
+        monitor = _adopting(watch, running, lock_fd)
     monitor.run(settle=False)
+
+
+def _settled(watch: Watch, running: State, words: list[str]) -> Monitor:
+    """Take up what this process held before it became leaner."""
+    stdin, stdout, stderr, door, lock, ended = map(int, words[:6])
+    is_open = watch.terminal or not ended
+    ends = stdio.HostEnds(
+        stdin_fd=stdin if is_open else -1,
+        stdout_fd=stdout,
+        stderr_fd=stderr,
+        terminal=watch.terminal,
+    )
+    held = [word.split(":") for word in words[6:]]
+    return Monitor(
+        watch,
+        running,
+        ends,
+        pidfd=os.pidfd_open(running.pid),
+        lock_fd=lock,
+        door_fd=door,
+        attached=[Client(int(fd), hears=hears == "1") for fd, hears in held],
+    )
+
+
+def _adopting(watch: Watch, running: State, lock_fd: int) -> Monitor:
+    """Look after a container whose monitor was killed."""
+    return Monitor(
+        watch,
+        running,
+        stdio.adopted(watch.run_directory, terminal=watch.terminal),
+        pidfd=os.pidfd_open(running.pid),
+        lock_fd=lock_fd,
+        door_fd=door.make(watch.run_directory),
+        attached=[],
+    )
 
 
 def _leave() -> None:
@@ -372,68 +387,3 @@ def _take_name() -> None:
     """Be called a monitor: execve(2) has named the process after its interpreter."""
     with open("/proc/self/comm", "wb") as file:
         file.write(b"onggi-monitor")
-
-
-def wait_status(pid: int, pidfd: int) -> int | None:
-    """Return how `pid` ended, as waitpid says it; it has ended already.
-
-    Of somebody else's child (its first monitor was killed) the kernel tells only once its parent
-    has waited for it, and kernels before 6.15 never: then None.
-    """
-    try:
-        return os.waitpid(pid, 0)[1]
-    except ChildProcessError:
-        return _status_of_another(pidfd)
-
-
-def _status_of_another(pidfd: int) -> int | None:
-    from onggi.linux import pidfd as facts
-
-    deadline = time.monotonic() + _REAP_SECONDS
-    while True:
-        try:
-            return facts.exit_status(pidfd)
-        except ProcessLookupError:
-            if time.monotonic() > deadline:
-                return None
-            time.sleep(_REAP_SECONDS / 1000)
-        except OSError:
-            return None
-
-
-def load_end() -> None:
-    """Import all that the end of a container takes, before it comes."""
-    from onggi.runtime import after
-
-    for module in _AT_THE_END:
-        __import__(module)
-    after.load()
-
-
-def conclude(watch: Watch, running: State, status: int | None) -> State:
-    """Write down how the container ended; None is an end that nobody saw."""
-    from onggi.resources import measure
-
-    oom_killed = measure.oom_kills(watch.cgroups) > 0
-    if status is None:
-        final = state.lost(running)
-    else:
-        final = state.ended(running, status, oom_killed=oom_killed)
-    state.write(watch.directory, final)
-    return final
-
-
-def clean_up(watch: Watch) -> None:
-    """Remove what the container had beside its files: cgroups, pipes; do what comes after.
-
-    Idempotent: whatever is gone already is fine, so that it can be done again after a crash.
-    """
-    from onggi.linux import cgroup
-
-    for path in reversed(watch.cgroups):
-        cgroup.clear(path)
-    if watch.after:
-        from onggi.runtime import after
-
-        after.carry_out(*watch.after)
-    rundir.remove(watch.run_directory)  # last: while it is there, something is left to be done

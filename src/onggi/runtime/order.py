@@ -20,9 +20,9 @@ class Watch:
 
     directory: where its state and log lie, for good. run_directory: its pipes and lock; may be
     lost at a reboot. attached: whether who starts it hears what it writes, and not only how it
-    ends. tied: the container ends with whoever is at the other end. cgroups: its own, to
-    be measured and removed. after: what to do once it has ended and its cgroups are gone, one of
-    the names above, and the arguments of that.
+    ends. once: whether its input ends with whoever is attached. tied: the container ends with
+    whoever is at the other end. cgroups: its own, to be measured and removed. after: what to do
+    once it has ended and its cgroups are gone, one of the names above, and the arguments of that.
     """
 
     __slots__ = (
@@ -31,6 +31,7 @@ class Watch:
         "cgroups",
         "directory",
         "interactive",
+        "once",
         "run_directory",
         "terminal",
         "tied",
@@ -45,6 +46,7 @@ class Watch:
         interactive: bool = False,
         terminal: bool = False,
         attached: bool = True,
+        once: bool = True,
         tied: bool = False,
         after: tuple[str, ...] = (),
     ) -> None:
@@ -54,6 +56,7 @@ class Watch:
         self.interactive = interactive
         self.terminal = terminal
         self.attached = attached
+        self.once = once
         self.tied = tied
         self.after = tuple(after)
 

@@ -19,6 +19,7 @@ import time
 from onggi.errors import Conflict
 
 LOCK = "monitor"
+DOOR = "attach"  # a socket: see door.py
 PAUSED = "paused"  # is there from before its processes are held until they go on again
 
 # How long a lock may be held by who only looks whether something is left to be put right.
@@ -81,7 +82,7 @@ def remove(path: str) -> None:
     """
     from onggi.runtime.stdio import NAMES  # here, since most only look whether it is held
 
-    for name in (*NAMES, PAUSED, LOCK):  # the lock last: without it, it is nobody's
+    for name in (*NAMES, DOOR, PAUSED, LOCK):  # the lock last: without it, it is nobody's
         try:
             os.unlink(f"{path}/{name}")
         except FileNotFoundError:

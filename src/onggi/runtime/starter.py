@@ -22,7 +22,7 @@ import os
 
 from onggi.linux import channel, process
 from onggi.oci import jsontext
-from onggi.runtime import failure, frames, monitor, start, state, stdio
+from onggi.runtime import door, ending, failure, frames, start, state, stdio
 from onggi.runtime.monitor import Begun
 from onggi.runtime.plan.container import plan_container
 
@@ -71,10 +71,11 @@ def fork(
 
 def _begun(message: bytes, fds: tuple[int, ...]) -> Begun:
     _, settle, terminal, is_apart = message.split(b"\0")
-    pidfd, told_fd, *ends = fds
+    pidfd, told_fd, door_fd, *ends = fds
     return Begun(
         pidfd=pidfd,
         told_fd=told_fd,
+        door_fd=door_fd,
         fds=tuple(ends),
         terminal=terminal == b"1",
         is_apart=is_apart == b"1",
@@ -126,6 +127,7 @@ def _start(order: Order, client_fd: int, theirs: int, facts: Host) -> None:
             init=order.init,
         )
         watch.cgroups = plan.cgroups
+        door_fd = door.make(watch.run_directory)
         fds, pid = _start_planned(plan, watch)
         pidfd = process.pidfd_open(pid)
         running = state.running(pid)
@@ -133,7 +135,7 @@ def _start(order: Order, client_fd: int, theirs: int, facts: Host) -> None:
     except BaseException:
         if pid:  # it runs, and nobody could know of it
             start.end(pid)
-        monitor.clean_up(watch)
+        ending.clean_up(watch)
         raise
     try:
         channel.send(client_fd, frames.STARTED + str(pid).encode())
@@ -141,7 +143,9 @@ def _start(order: Order, client_fd: int, theirs: int, facts: Host) -> None:
         pass  # whoever asked has gone; the monitor hears of it as well
     is_apart = not (watch.interactive or watch.terminal or watch.tied)
     words = (b"%d" % number for number in (order.settle, watch.terminal, is_apart))
-    channel.send(theirs, b"\0".join([_BEGUN, *words]), (pidfd, _told(watch, running), *fds))
+    channel.send(
+        theirs, b"\0".join([_BEGUN, *words]), (pidfd, _told(watch, running), door_fd, *fds)
+    )
 
 
 def _told(watch: Watch, running: State) -> int:
