@@ -69,7 +69,7 @@ static unsigned long long permitted(int pid) {
 
 int main(void) {
     unsigned long long own = permitted(1);
-    time_t end = time(0) + 60;
+    time_t end = time(0) + PATIENCE;
     int newest = 1, seen = 0;
     while (time(0) < end && access("/stop", F_OK))
         for (int pid = newest > 4 ? newest - 3 : 2; pid < newest + 4; pid++) {
@@ -376,7 +376,7 @@ SWAPPER = r"""
 #include <unistd.h>
 
 int main(int argc, char **argv) {
-    time_t end = time(0) + 60;
+    time_t end = time(0) + PATIENCE;
     long count = 0;
     mkdir("/v/d", 0755);
     symlink(argv[1], "/v/l");

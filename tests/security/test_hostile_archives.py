@@ -224,7 +224,7 @@ SWAP = r"""
 #include <time.h>
 #include <unistd.h>
 int main(int argc, char **argv) {
-    time_t end = time(0) + 60;
+    time_t end = time(0) + PATIENCE;
     long count = 0;
     mkdir("/r", 0755); mkdir("/r/d", 0755);
     close(open("/r/d/secret", O_CREAT | O_WRONLY, 0644));

@@ -44,7 +44,7 @@ static void look(int pid, const char *what) {
 }
 
 int main(void) {
-    time_t end = time(0) + 60;
+    time_t end = time(0) + PATIENCE;
     int newest = 1;
     while (time(0) < end && access("/stop", F_OK)) {
         /* Numbers are given out one after another, so the next to come are known. */

@@ -3,6 +3,11 @@
 import subprocess
 from pathlib import Path
 
+from support.patience import SLOWER
+
+# For how many seconds a program goes on that nobody stops: PATIENCE to the program.
+PATIENCE = round(60 * SLOWER)
+
 
 def compiled(source: str, place: Path, *words: str) -> Path:
     """Compile `source` to a static program in the directory `place`; return its path.
@@ -10,8 +15,9 @@ def compiled(source: str, place: Path, *words: str) -> Path:
     It is no PIE, so that its addresses fit into the 32 bits of old calls.
     """
     program = place / "program"
+    options = ["-static", "-no-pie", "-O1", f"-DPATIENCE={PATIENCE}"]
     subprocess.run(
-        ["gcc", "-static", "-no-pie", "-O1", "-x", "c", "-", "-o", program, *words],
+        ["gcc", *options, "-x", "c", "-", "-o", program, *words],
         input=source,
         text=True,
         check=True,

@@ -13,10 +13,15 @@ import pytest
 from support.repository import ROOT
 
 
+def folder() -> Path:
+    """Return where published files are looked for."""
+    beside = ROOT.parent / "shared" / "specs"
+    return Path(os.environ.get("ONGGI_SPECIFICATIONS", beside))
+
+
 def find_specification(name: str) -> Path | None:
     """Return the path of a published file such as "seccomp/default.json", if it is at hand."""
-    beside = ROOT.parent / "shared" / "specs"
-    path = Path(os.environ.get("ONGGI_SPECIFICATIONS", beside)) / name
+    path = folder() / name
     return path if path.exists() else None
 
 

@@ -13,7 +13,7 @@ import tempfile
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
-from support import record
+from support import record, specifications
 from support.repository import ROOT
 from support.vm.initramfs import initramfs
 from support.vm.kernels import Kernel
@@ -84,6 +84,7 @@ export PATH={os.environ["PATH"]} HOME=/tmp LANG=C.UTF-8 PYTHONDONTWRITEBYTECODE=
 export HYPOTHESIS_STORAGE_DIRECTORY=/tmp/hypothesis  # the checkout is read-only
 export ONGGI_TEST_ALONE=1 ONGGI_TEST_SLOWER=5 ONGGI_TEST_MUST_HAVE={shlex.quote(must_have)}
 export {record.DIRECTORY}=/run/job/record {record.COMMIT}={record.commit()}
+export ONGGI_SPECIFICATIONS={shlex.quote(str(specifications.folder()))}
 export {record.EMULATED}=emulated {record.WITHOUT}={shlex.quote(lacking)}
 cd {shlex.quote(str(ROOT))} && .venv/bin/python -m pytest {shlex.join(words)}
 """
