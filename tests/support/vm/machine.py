@@ -82,7 +82,7 @@ def _script(selection: list[str], must_have: str, lacking: str) -> str:
     return f"""
 export PATH={os.environ["PATH"]} HOME=/tmp LANG=C.UTF-8 PYTHONDONTWRITEBYTECODE=1
 export HYPOTHESIS_STORAGE_DIRECTORY=/tmp/hypothesis  # the checkout is read-only
-export ONGGI_TEST_ALONE=1 ONGGI_TEST_SLOWER=5 ONGGI_TEST_MUST_HAVE={shlex.quote(must_have)}
+export ONGGI_TEST_ALONE=1 ONGGI_TEST_SLOWER=10 ONGGI_TEST_MUST_HAVE={shlex.quote(must_have)}
 export {record.DIRECTORY}=/run/job/record {record.COMMIT}={record.commit()}
 export ONGGI_SPECIFICATIONS={shlex.quote(str(specifications.folder()))}
 export {record.EMULATED}=emulated {record.WITHOUT}={shlex.quote(lacking)}
