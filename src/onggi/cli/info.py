@@ -12,6 +12,7 @@ from onggi.cli.output.template import Template, go_text, to_json
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import Any
 
     from onggi.cli.invocation import Invocation
     from onggi.cli.output.listing import Record
@@ -36,6 +37,8 @@ LINES = (
     ("", "Storage Driver", "Driver"),
     ("", "Cgroup Version", "CgroupVersion"),
     ("", "Security Options", "SecurityOptions"),
+    ("", "Rootless", "Rootless"),
+    (" ", "IDs", "IDMappings"),
     ("", "Kernel Version", "KernelVersion"),
     ("", "Operating System", "OperatingSystem"),
     ("", "Architecture", "Architecture"),
@@ -43,6 +46,8 @@ LINES = (
     ("", "Total Memory", "MemTotal"),
     ("", "Name", "Name"),
 )
+
+_EXTENT = ("container_id", "host_id", "size")
 
 
 def execute(given: Given, invocation: Invocation) -> int:
@@ -65,8 +70,24 @@ def _lines(facts: Record) -> Iterator[str]:
             yield f"{indent}{name}: {_value(facts, key)}"
 
 
+def _mappings(maps: Any) -> str:
+    """Say which IDs inside are which on the host, as in `users 0=1000, 1-65536=100000-165535`."""
+    kinds = (("users", "uidmap"), ("groups", "gidmap"))
+    return "; ".join(f"{name} {', '.join(map(_extent, maps[key]))}" for name, key in kinds)
+
+
+def _extent(line: Record) -> str:
+    inside, outside, size = (int(number_of(line, key)) for key in _EXTENT)
+    more = size - 1
+    if not more:
+        return f"{inside}={outside}"
+    return f"{inside}-{inside + more}={outside}-{outside + more}"
+
+
 def _value(facts: Record, key: str) -> str:
     if key == "MemTotal":
         return binary_size(number_of(facts, key))
     value = facts[key]
+    if key == "IDMappings":
+        return _mappings(facts[key])
     return ", ".join(map(str, value)) if isinstance(value, list) else go_text(value)

@@ -10,6 +10,7 @@ from onggi.engine.places import FILES, beneath, filters, root_directory, run_dir
 from onggi.engine.users import read_accounts
 from onggi.errors import AlreadyExists
 from onggi.image.images import ImageNotFound, get_image
+from onggi.linux import user_namespace
 from onggi.runtime import rights, rundir
 
 TYPE_CHECKING = False
@@ -106,7 +107,7 @@ class _NoIds:
 
 def _ids(store: Store, options: ContainerOptions) -> Choice | _NoIds:
     """Return what chooses the host's IDs of a user namespace, and holds them in a `with` block."""
-    if options.userns != "auto":
+    if options.userns != "auto" or not user_namespace.is_first():
         return _NoIds()
     from onggi.engine.ids import Choice
 
@@ -171,11 +172,23 @@ def _compose(
         "stop_signal": spec.stop_signal(options, image.config),
         "stop_seconds": 10 if options.stop_timeout is None else options.stop_timeout,
         "seccomp": spec.security(options)["seccomp"],
-        "warnings": warnings,
+        "warnings": [*warnings, *_left_out(store, image)],
         "config": spec.build(options, parts, root=root_directory(store)),
     }
     _require_filter(store, record)
     return record, mounts
+
+
+def _left_out(store: Store, image: Image) -> list[str]:
+    """Say which device nodes the image has and the container has not, but for what is in /dev."""
+    if user_namespace.is_first():
+        return []
+    paths = {path for diff_id in image.diff_ids for path in store.layers.left_out(diff_id)}
+    return [
+        f"the image's device node /{os.fsdecode(path)} is left out: only root may make one"
+        for path in sorted(paths)
+        if not path.startswith(b"dev/")
+    ]
 
 
 def _require_filter(store: Store, record: dict[str, Any]) -> None:

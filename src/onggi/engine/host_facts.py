@@ -11,7 +11,7 @@ import platform
 import time
 
 from onggi.engine import cgroups, shortcomings
-from onggi.linux import cgroup, probe
+from onggi.linux import cgroup, probe, user_namespace
 from onggi.oci.platform import host
 from onggi.resources.host import read_host
 from onggi.runtime.log import stamp
@@ -44,7 +44,7 @@ def facts() -> Json:
     return {
         "Driver": "overlayfs",
         "LoggingDriver": "local",
-        "CgroupDriver": "cgroupfs",
+        "CgroupDriver": "cgroupfs" if cgroups.offered() else "none",
         "CgroupVersion": _cgroup_version(),
         **_limits(read_host(cgroups.offered())),
         "SystemTime": stamp(time.time_ns()).decode(),
@@ -60,7 +60,22 @@ def facts() -> Json:
         "LiveRestoreEnabled": True,
         "SecurityOptions": list(_security()),
         "Warnings": warnings(),
+        **_rootless(),
     }
+
+
+def _rootless() -> Json:
+    """Say that an ordinary user asks, and whom he may give files to (podman info, idMappings)."""
+    if user_namespace.is_first():
+        return {}
+    names = ("container_id", "host_id", "size")
+    maps = {
+        f"{kind}map": [
+            dict(zip(names, line, strict=True)) for line in user_namespace.mappings(kind)
+        ]
+        for kind in ("uid", "gid")
+    }
+    return {"Rootless": True, "IDMappings": maps}
 
 
 def versions() -> Json:
@@ -110,11 +125,17 @@ def _security() -> Iterator[str]:
         yield "name=seccomp,profile=builtin"
     if probe.probe_cgroup_namespaces():
         yield "name=cgroupns"
+    if not user_namespace.is_first():
+        yield "name=rootless"
 
 
 def warnings() -> list[str]:
     """Say, a line each, what this host lacks for containers, and what does not work for it."""
-    return [*shortcomings.missing(), *_refused(read_host(cgroups.offered()))]
+    offered = cgroups.offered()
+    found = [*shortcomings.missing(), *_refused(read_host(offered))]
+    if not offered and not user_namespace.is_first():
+        found.append("no control groups: none were delegated to this user, see docs/rootless.md")
+    return found
 
 
 def _refused(offered: Host) -> Iterator[str]:

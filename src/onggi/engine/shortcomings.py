@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 
-from onggi.linux import probe
+from onggi.linux import probe, user_namespace
 from onggi.runtime.failure import StartFailed
 
 TYPE_CHECKING = False
@@ -57,6 +57,9 @@ _NEEDED: tuple[tuple[Callable[[], bool], tuple[str, ...], str], ...] = (
         _BIRTH,
         "no time namespaces: containers see the host's clocks",
     ),
+)
+# The same, for what only the machine's root may ask for.
+_NEEDED_BY_ROOT: tuple[tuple[Callable[[], bool], tuple[str, ...], str], ...] = (
     (
         probe.probe_user_namespaces,
         _BIRTH,
@@ -72,7 +75,11 @@ _NEEDED: tuple[tuple[Callable[[], bool], tuple[str, ...], str], ...] = (
 
 def missing() -> list[str]:
     """Say, a line each, what this kernel lacks that containers need."""
-    return [text for works, _, text in _NEEDED if not works()]
+    return [text for works, _, text in _needed() if not works()]
+
+
+def _needed() -> tuple[tuple[Callable[[], bool], tuple[str, ...], str], ...]:
+    return (*_NEEDED, *_NEEDED_BY_ROOT) if user_namespace.is_first() else _NEEDED
 
 
 def name_in(error: BaseException) -> None:
@@ -88,7 +95,7 @@ def name_in(error: BaseException) -> None:
 
 
 def _reason(error: StartFailed) -> str:
-    for works, calls, text in _NEEDED:
+    for works, calls, text in _needed():
         if error.call in calls and not works():
             return text
     return f"this kernel has no {error.call}(2)" if error.number == errno.ENOSYS else ""

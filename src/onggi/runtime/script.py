@@ -313,7 +313,8 @@ def _paragraphs(comment: str) -> Iterable[str]:
 
 
 def _command(name: str, options: Iterable[str]) -> str:
-    return " \\\n    ".join((f"$run $here/{name}", *map(quote, options))) + " --"
+    words = (one if one == process.CLEAR_GROUPS else quote(one) for one in options)
+    return " \\\n    ".join((f"$run $here/{name}", *words)) + " --"
 
 
 def _environment(plan: Plan) -> str:

@@ -230,17 +230,9 @@ class Extractor:
         except PermissionError:
             if entry.kind == header.FIFO or user_namespace.is_first():
                 raise
-            self._leave_out(entry, directory, name)
+            self.left_out.add(entry.path)  # only the machine's root may make device nodes
             return
         self._set_attributes_of(name, directory, entry)
-
-    def _leave_out(self, entry: Entry, directory: int, name: bytes) -> None:
-        """Pass over a device node, which only the machine's root may make.
-
-        Where a node of a lower layer would be seen in its place, that is hidden.
-        """
-        self.left_out.add(entry.path)
-        os.mknod(name, stat.S_IFCHR, 0, dir_fd=directory)
 
     def _make_hard_link(self, entry: Entry, directory: int, name: bytes) -> None:
         """Link to a file of this layer: one of a lower layer could not be linked to.

@@ -15,6 +15,11 @@ from onggi.runtime.steps.base import Context, Step, quote
 from onggi.runtime.stub import stub
 
 _MOST_PASSWD_BYTES = 1 << 20
+# Where setgroups(2) is denied there are none to gain, nor can any be let go of.
+CLEAR_GROUPS = (
+    '"$(read -r said < /proc/self/setgroups; '
+    '[ "$said" = deny ] && echo --keep-groups || echo --clear-groups)"'
+)
 _SETGID = 1 << capability.NUMBERS["CAP_SETGID"]
 
 
@@ -284,7 +289,7 @@ class SwitchUser(PrivilegeStep):
 
     def options(self) -> list[str]:
         listed = ",".join(map(str, self.groups))
-        groups = f"--groups={listed}" if self.groups else "--clear-groups"
+        groups = f"--groups={listed}" if self.groups else CLEAR_GROUPS
         return [f"--reuid={self.uid}", f"--regid={self.gid}", groups]
 
 
