@@ -95,6 +95,10 @@ class Container:
     def unpause(self) -> None:
         self.asked.append("unpause")
 
+    def update(self, limits: dict[str, Any]) -> Names:
+        self.asked.append(("update", limits))
+        return ["no swap here"]
+
     def rename(self, name: str) -> None:
         self.asked.append(("rename", name))
 

@@ -353,6 +353,14 @@ def test_rename(engine: Engine, onggi_command: Output) -> None:
     assert engine.containers.known["web"].asked == [("rename", "other")]
 
 
+def test_update(engine: Engine, onggi_command: Output) -> None:
+    said = "WARNING: no swap here\n"
+    assert onggi_command("update", "-m", "80m", "--cpus", "2", "web", err=said) == "web\n"
+    assert engine.containers.known["web"].asked == [("update", {"cpus": "2", "memory": "80m"})]
+    said = "onggi: you must provide one or more flags when using this command\n"
+    onggi_command("update", "web", code=1, err=said)
+
+
 def test_top(engine: Engine, onggi_command: Output) -> None:
     lines = onggi_command("top", "web", "-o", "pid,args").splitlines()
     assert lines == ["PID       COMMAND", "42        sleep 1000"]

@@ -130,6 +130,11 @@ _BUILD: tuple[Absent, ...] = (
 _COMMANDS = {
     "run": _RUN,
     "exec": (Absent("detach-keys", "its terminal is left by ending its program"),),
+    "update": tuple(
+        one
+        for one in _RUN
+        if one.name in ("restart", "kernel-memory", "cpu-rt-period", "cpu-rt-runtime")
+    ),
     "start": (Absent("checkpoint", "a container starts from its image and its files"),),
     "build": _BUILD,
 }
@@ -142,7 +147,6 @@ _ABSENT = {
     **dict.fromkeys(("login", "logout"), "there is no registry client yet"),
     **dict.fromkeys(("network", "port"), _NO_NETWORKS),
     "cp": "share a directory with -v, or take all of it with onggi export",
-    "update": "set its limits with onggi run",
     "events": "ask with onggi ps, or wait with onggi wait",
     "compose": "start each service with onggi run",
 }

@@ -84,6 +84,7 @@ ROWS = (
     Row(CONTAINERS, "unpause", "Let paused containers go on", "unpause", "container unpause"),
     Row(CONTAINERS, "kill", "Signal one or more running containers", "kill", "container kill"),
     Row(CONTAINERS, "wait", "Wait for containers, print exit codes", "wait", "container wait"),
+    Row(CONTAINERS, "update", "Change the limits of containers", "update", "container update"),
     Row(CONTAINERS, "rename", "Rename a container", "rename", "container rename"),
     Row(
         CONTAINERS,

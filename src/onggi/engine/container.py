@@ -298,6 +298,18 @@ class Container:
         """
         self.record = self._store.containers.rename(self.id, name)
 
+    def update(self, limits: dict[str, Any]) -> list[str]:
+        """Change what it may use, now and whenever it is started.
+
+        Args: limits: those of ContainerOptions.limits that are to be others; see
+            updating.CHANGEABLE.
+        Returns: a warning for each that this host cannot grant.
+        Raises: InvalidInput; Conflict: the kernel refuses them, and all are as before.
+        """
+        from onggi.engine import updating
+
+        return updating.update(self, limits, self._engine.host)
+
     def top(self, *options: str) -> dict[str, Any]:
         """Tell of its processes what the host's ps(1) does (Docker Engine API, ContainerTop).
 

@@ -6,7 +6,7 @@ import sys
 
 from onggi.errors import Conflict, InvalidInput, Unsupported
 from onggi.linux import cgroup
-from onggi.resources import apply, host, settings
+from onggi.resources import change, host, settings
 from onggi.resources.spelling import parse_memory_swap, parse_size
 from onggi.runtime.command import bundle, groups, record, schema
 from onggi.runtime.command.words import Command, Option, UsageError
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from typing import Any
 
     from onggi.linux.cgroup import Hierarchy
-    from onggi.resources.setting import Setting
     from onggi.runtime.command.runtime import Runtime
     from onggi.runtime.command.words import Words
     from onggi.runtime.steps.base import Step
@@ -47,9 +46,6 @@ COMMAND = Command(
     Option("l3-cache-schema", "TEXT", "Refused: needs Intel RDT"),
     Option("mem-bw-schema", "TEXT", "Refused: needs Intel RDT"),
 )
-
-_MEMORY = "memory.limit_in_bytes"
-_SWAP = "memory.memsw.limit_in_bytes"
 
 
 def _integer(text: str) -> int:
@@ -94,7 +90,7 @@ def execute(words: Words, runtime: Runtime) -> int:
         planned = settings.settings(changed, hierarchies, host.control_files(hierarchies))
         steps = _plan_devices(config["linux"].get("resources", {}), changed, directories)
         _apply(steps)
-        _write(planned, directories)
+        change.write(planned, directories)
         config["linux"]["resources"] = {**config["linux"].get("resources", {}), **changed}
         folder.keep_config(config)
     return 0
@@ -159,21 +155,3 @@ def _apply(steps: list[Step]) -> None:
             step.apply(Context())
         except OSError as error:
             raise Unsupported(f"cannot {step.describe()}: {error.strerror}") from error
-
-
-def _write(planned: list[Setting], directories: list[tuple[Hierarchy, str]]) -> None:
-    places = {id(hierarchy): path for hierarchy, path in directories}
-    for setting in _ordered(planned, places):
-        apply.write(setting, places[id(setting.hierarchy)])
-
-
-def _ordered(planned: list[Setting], places: dict[int, str]) -> list[Setting]:
-    """Raise memory and swap together before memory alone, which may never be above it."""
-    files = {setting.file: setting for setting in planned}
-    if _MEMORY not in files or _SWAP not in files:
-        return planned
-    swap = files[_SWAP]
-    now = int(cgroup.read(f"{places[id(swap.hierarchy)]}/{_SWAP}"))
-    if int(swap.value) != -1 and int(swap.value) <= now:
-        return planned
-    return [swap, *(setting for setting in planned if setting is not swap)]

@@ -1,0 +1,56 @@
+"""`onggi update`."""
+
+from __future__ import annotations
+
+import sys
+
+from onggi.cli import run
+from onggi.cli.options import Command, Section, UsageError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from onggi.cli.invocation import Invocation
+    from onggi.cli.options import Given
+
+_CHANGEABLE = (
+    *("cpus", "cpu-shares", "cpu-period", "cpu-quota", "cpuset-cpus", "cpuset-mems"),
+    *("memory", "memory-reservation", "memory-swap", "pids-limit", "blkio-weight"),
+)
+COMMAND = Command(
+    arguments="CONTAINER [CONTAINER...]",
+    least=1,
+    most=None,
+    docker="update",
+    description="Changes what containers may use: at once where they run, and for all their "
+    "starts to come. What is not named stays. If the kernel refuses a number, none is changed.",
+    sections=(
+        Section(
+            run.RESOURCES.heading,
+            *(option for option in run.RESOURCES.options if option.name in _CHANGEABLE),
+        ),
+    ),
+    examples=(
+        ("onggi update -m 256m web", "give it more memory while it works"),
+        ("onggi update --cpus 0.2 $(onggi ps -q)", "slow everything down"),
+    ),
+)
+
+
+class NothingToChange(UsageError):
+    """No limit was named."""
+
+    exit_code = 1
+
+
+def execute(given: Given, invocation: Invocation) -> int:
+    """Change the limits of each container, and print its name."""
+    wanted = {name: given.text(name) for name in _CHANGEABLE if given.text(name)}
+    if not wanted:
+        raise NothingToChange("you must provide one or more flags when using this command")
+
+    def update(name: str) -> None:
+        for warning in invocation.engine.containers.get(name).update(wanted):
+            print(f"WARNING: {warning}", file=sys.stderr)
+        print(name)
+
+    return invocation.each(given.arguments, update)
