@@ -11,6 +11,7 @@ import pytest
 import referencing
 from referencing.jsonschema import DRAFT7
 
+from onggi.linux import cgroup
 from support.oci_runtimes import Json, OciRuntime
 from support.requirements import requires
 from support.specifications import specification
@@ -268,3 +269,15 @@ def test_features_follow_the_schema(runtime: OciRuntime) -> None:
     assert {"mount", "pid", "user"} <= set(said["linux"]["namespaces"])
     assert "SCMP_ACT_NOTIFY" in said["linux"]["seccomp"]["actions"]
     assert {"bind", "rro", "private"} <= set(said["mountOptions"])
+
+
+def test_no_control_groups_where_none_are_wanted(ours: OciRuntime) -> None:  # runc always has some
+    name = ours.identifier()
+    bundle = ours.bundle(name, "sleep", "100")
+    done = ours("--cgroup-manager", "disabled", "run", "--detach", "--bundle", bundle, name)
+    assert "device rules do not hold" in done.stderr
+    pid = ours.state(name)["pid"]
+    assert cgroup.memberships(pid) == cgroup.memberships()
+    assert json.loads(ours("ps", "--format", "json", name).stdout) == [pid]
+    ours("delete", "--force", name)
+    assert ours.remains(name) == []

@@ -22,6 +22,13 @@ _PLACES = (Path("/sys/fs/cgroup"), Path("/sys/fs/cgroup/unified"))
 V2 = next((one for one in _PLACES if (one / "cgroup.controllers").exists()), _PLACES[0])
 
 
+WATCHED = {
+    "defaultAction": "SCMP_ACT_ALLOW",
+    "listenerPath": "/run/nobody",
+    "syscalls": [{"names": ["mkdir"], "action": "SCMP_ACT_NOTIFY"}],
+}
+
+
 @pytest.fixture
 def user() -> Iterator[Ordinary]:
     with ordinary_user() as user:
@@ -267,6 +274,7 @@ def test_a_namespace_of_another_container(ours: UserRuntime) -> None:
         ("process", {"user": {"uid": 5, "gid": 0}}, "user 5 is not mapped"),
         ("process", {"user": {"uid": 0, "gid": 0, "additionalGids": [0]}}, "additional groups"),
         ("linux", {"timeOffsets": {"boottime": {"secs": 9}}}, "time"),
+        ("linux", {"seccomp": WATCHED}, "seccomp listener"),
         ("process", {"oomScoreAdj": -1000}, "CAP_SYS_RESOURCE"),
     ],
 )
@@ -352,6 +360,16 @@ def test_a_part_of_cgroup_v2_that_was_delegated(ours: UserRuntime, part: Path) -
     finally:
         ours("delete", "--force", name)
     assert not group.exists()
+
+
+@requires("cgroup2")
+def test_no_part_is_used_where_none_is_wanted(ours: UserRuntime, part: Path) -> None:
+    script = 'echo 0 > "$1/session/cgroup.procs"; shift; exec "$@"'
+    ours.before = ["sh", "-c", script, "sh", str(part)]
+    name = ours.identifier()
+    bundle = ours.bundle(name, "cat", "/proc/self/cgroup")
+    done = ours("--cgroup-manager", "disabled", "run", "--bundle", bundle, name)
+    assert f"0::/{part.name}/session\n" in done.stdout
 
 
 def test_root_of_a_namespace_of_ones_own(runtime: UserRuntime) -> None:

@@ -43,12 +43,16 @@ class Host:
         self.control_files = control_files  # see resources.host.control_files
 
 
-def gather() -> Host:
-    """Return the facts of the machine that this process runs on."""
+def gather(*, groups: bool = True) -> Host:
+    """Return the facts of the machine that this process runs on.
+
+    Args: groups: whether cgroups are to be made; if not, none count as ours.
+    """
     found = tuple(cgroup.hierarchies())
     memberships = cgroup.memberships()
     held = rights.gather()
     ours = managed(found, memberships) if held.is_rootless else found
+    ours = ours if groups else ()
     return Host(
         arch=os.uname().machine,
         hierarchies=found,

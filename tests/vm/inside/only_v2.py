@@ -13,6 +13,9 @@ import pytest
 
 from onggi.linux import cgroup
 from support.box import Box, cgroup_file, until
+from support.oci_runtimes import Json
+from support.ordinary import UID, ordinary_user
+from support.ordinary_runtimes import UserRuntime
 from support.requirements import requires
 
 pytestmark = requires("root", "overlayfs", "busybox", "cgroup2")
@@ -151,3 +154,34 @@ def test_a_build_is_bounded_too(box: Box, tmp_path: Path) -> None:
     box("build", "-t", "bounded", str(tmp_path))
     assert box("run", "--rm", "bounded", "cat", "/pids").stdout.strip() == "2048"
     box("rmi", "bounded")
+
+
+def test_limits_of_an_ordinary_user(parent: Path) -> None:
+    """In a part that was delegated: the runtime passes controllers on from its top down."""
+    session = parent / "session"
+    session.mkdir()
+    for place in (parent, session):
+        for name in ("", "cgroup.procs", "cgroup.subtree_control"):
+            os.chown(place / name, UID, UID)
+    (TOP / "cgroup.subtree_control").write_text("+memory +pids")
+
+    def limited(config: Json) -> None:
+        config["linux"]["resources"] = {"memory": {"limit": 64 << 20}, "pids": {"limit": 33}}
+
+    with ordinary_user() as user:
+        ours = UserRuntime("onggi", user)
+        script = 'echo 0 > "$1/cgroup.procs"; shift; exec "$@"'
+        ours.before = ["sh", "-c", script, "sh", str(session)]
+        name = ours.identifier()
+        ours("run", "--detach", "--bundle", ours.bundle(name, "sleep", "99", change=limited), name)
+        try:
+            group = parent / "onggi" / name
+            assert (group / "memory.max").read_text().strip() == str(64 << 20)
+            assert (group / "pids.max").read_text().strip() == "33"
+            assert (group / "cgroup.procs").read_text().strip() == str(ours.state(name)["pid"])
+            ours("update", "--pids-limit", "44", name)
+            assert (group / "pids.max").read_text().strip() == "44"
+            assert '"limit":44' in ours("events", "--stats", name).stdout
+        finally:
+            ours("delete", "--force", name)
+        assert not group.exists()

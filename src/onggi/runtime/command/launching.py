@@ -97,7 +97,7 @@ def _start(
     *,
     wait: bool,
 ) -> Started:
-    plan = plan_on(config, made.id, host.gather(), filter_cache(runtime))
+    plan = plan_on(config, made.id, host.gather(groups=runtime.groups), filter_cache(runtime))
     for warning in plan.warnings:
         runtime.journal.warn(warning)
     _require_empty(plan)

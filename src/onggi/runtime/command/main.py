@@ -97,8 +97,6 @@ def _set_up(journal: Journal, words: Words) -> None:
     manager = words.text("cgroup-manager", "cgroupfs")
     if manager not in ("cgroupfs", "systemd", "disabled"):
         raise UsageError(f"invalid cgroup manager {manager!r}")
-    if manager == "disabled":
-        raise UsageError("containers without control groups are not supported")
     if (words.has("systemd-cgroup") or manager == "systemd") and words.arguments:
         raise UsageError(
             "systemd cgroup flag passed, but systemd support for managing cgroups is not available"
@@ -122,7 +120,11 @@ def _run(name: str, words: Words, journal: Journal) -> int:
         _print_help(f"{NAME} {name}", COMMANDS[name][1], helpful)
         return 0
     given = parse(helpful, words.arguments[1:], name)
-    runtime = Runtime(root=words.text("root") or default_root(), journal=journal)
+    runtime = Runtime(
+        root=words.text("root") or default_root(),
+        journal=journal,
+        groups=words.text("cgroup-manager") != "disabled",
+    )
     return module.execute(given, runtime)
 
 

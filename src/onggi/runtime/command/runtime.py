@@ -15,11 +15,16 @@ NAME = "onggi-runtime"
 
 
 class Runtime:
-    """The global options. root: where containers are remembered."""
+    """The global options.
 
-    __slots__ = ("journal", "root")
+    root: where containers are remembered. groups: whether they get control groups, where that can
+    be had.
+    """
 
-    def __init__(self, *, root: str, journal: Journal) -> None:
+    __slots__ = ("groups", "journal", "root")
+
+    def __init__(self, *, root: str, journal: Journal, groups: bool = True) -> None:
+        self.groups = groups
         self.root = root
         self.journal = journal
 

@@ -42,7 +42,7 @@ def plan_cgroups(linux: dict[str, Any], host: Host, identifier: str) -> Controll
     paths = layout.cgroup_paths(parent, name, host.managed, host.memberships)
     directories = {id(hierarchy): path for hierarchy, path in paths}
     numbers = _numbers(resources, host)
-    rules = [] if host.rights.is_rootless else resources.get("devices", [])
+    rules = [] if _has_no_rules(host) else resources.get("devices", [])
     guard = devices.device_hierarchy(host.hierarchies) if rules else None
     if guard is not None and guard.version == 1:
         numbers += devices.plan_v1(rules, guard)
@@ -52,7 +52,15 @@ def plan_cgroups(linux: dict[str, Any], host: Host, identifier: str) -> Controll
         program = device_program.device_program(rules)
         steps.append(cgroups.AttachDeviceProgram(directories[id(guard)], program))
     join: list[Step] = [cgroups.JoinCgroup(path) for _, path in paths]
-    return Controlled(steps, join, tuple(path for _, path in paths))
+    controlled = Controlled(steps, join, tuple(path for _, path in paths))
+    if not rules and resources.get("devices") and not host.rights.is_rootless:
+        controlled.warnings = ("device rules do not hold without control groups",)
+    return controlled
+
+
+def _has_no_rules(host: Host) -> bool:
+    """Tell whether nobody enforces device rules: for a user, or by the caller's own wish."""
+    return host.rights.is_rootless or bool(host.hierarchies and not host.managed)
 
 
 def _numbers(resources: dict[str, Any], host: Host) -> list[Setting]:

@@ -109,6 +109,11 @@ def _require_for_user(config: dict[str, Any]) -> None:
         raise Unsupported("clocks can't be set by an ordinary user", hint="leave timeOffsets out")
     if linux.get("netDevices"):
         raise Unsupported("interfaces of the host can't be handed over by an ordinary user")
+    if linux.get("seccomp", {}).get("listenerPath"):
+        raise Unsupported(
+            "a seccomp listener can't be had for an ordinary user's container",
+            hint="root of a user namespace can",
+        )
     for entry in config.get("mounts", []):
         if entry.get("uidMappings") or {"idmap", "ridmap"}.intersection(entry.get("options", ())):
             raise Unsupported(
