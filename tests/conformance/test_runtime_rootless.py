@@ -161,14 +161,14 @@ def test_more_groups_where_they_are_mapped(ours: UserRuntime) -> None:  # runc h
 def test_who_may_not_map_them_is_told_where_it_says_so(ours: UserRuntime) -> None:
     ours.user.give_ranges(count=0)
     text = refused(ours, linux={"uidMappings": MANY, "gidMappings": MANY})
-    assert "newgidmap" in text
-    assert "/etc/subgid" in text
+    assert "newuidmap refuses" in text
+    assert "/etc/subuid" in text
 
 
 def test_a_helper_that_is_missing_is_named(ours: UserRuntime) -> None:
     ours.user.env["PATH"] = str(ours.user.home / "bin")
     text = refused(ours, linux={"uidMappings": MANY, "gidMappings": MANY})
-    assert "newgidmap is not installed" in text
+    assert "newuidmap is not installed" in text
 
 
 def test_devices_are_the_hosts(runtime: UserRuntime) -> None:

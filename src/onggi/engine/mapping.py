@@ -12,7 +12,8 @@ from __future__ import annotations
 import os
 
 from onggi.engine import subordinate
-from onggi.errors import Denied
+from onggi.runtime import mapping
+from onggi.runtime.plan.users import UserMap
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -46,16 +47,9 @@ class Mapping:
     def apply(self, pid: int) -> None:
         """Give these IDs to the new user namespace of process `pid`, a child of ours.
 
-        Raises: Denied: newuidmap or newgidmap refuses; OSError: the kernel does.
+        Raises: as runtime.mapping.write_as_user.
         """
-        if self.is_single:
-            # Else whoever drops a group might gain by it. Source: user_namespaces(7).
-            _write(f"/proc/{pid}/setgroups", "deny")
-            _write(f"/proc/{pid}/uid_map", _text(self.uids))
-            _write(f"/proc/{pid}/gid_map", _text(self.gids))
-            return
-        for name, extents in zip(PROGRAMS, (self.uids, self.gids), strict=True):
-            _run(program(name), pid, extents)
+        mapping.write_as_user(pid, UserMap(self.uids, self.gids))
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Mapping) and (self.uids, self.gids) == (other.uids, other.gids)
@@ -114,33 +108,3 @@ def _has(extents: tuple[Extent, ...], wanted: Extent) -> bool:
         first <= inside and inside + count <= first + most and outside - inside == host - first
         for first, host, most in extents
     )
-
-
-def _text(extents: tuple[Extent, ...]) -> str:
-    return "".join("{} {} {}\n".format(*extent) for extent in extents)
-
-
-def _write(path: str, text: str) -> None:
-    fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
-    try:
-        os.write(fd, text.encode())  # in one write, as the kernel demands
-    finally:
-        os.close(fd)
-
-
-def _run(path: str, pid: int, extents: tuple[Extent, ...]) -> None:
-    """Run newuidmap or newgidmap; what it prints is its reason."""
-    words = [path, str(pid), *_text(extents).split()]
-    read_fd, write_fd = os.pipe()
-    with open(read_fd, encoding="utf-8", errors="replace") as said:
-        try:
-            actions = [(os.POSIX_SPAWN_DUP2, write_fd, 1), (os.POSIX_SPAWN_DUP2, write_fd, 2)]
-            child = os.posix_spawn(path, words, os.environ, file_actions=actions)
-        finally:
-            os.close(write_fd)
-        reason = " ".join(said.read().split())
-    if os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]):
-        raise Denied(
-            f"{os.path.basename(path)} refuses the user's IDs: {reason}",
-            hint="see docs/rootless.md on /etc/subuid and /etc/subgid",
-        )

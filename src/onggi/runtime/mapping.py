@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 _HELPERS = {"uid": "newuidmap", "gid": "newgidmap"}
 _LISTS = {"uid": "/etc/subuid", "gid": "/etc/subgid"}
-_MOST_BYTES = 4096  # of what a helper says
 
 
 def write(pid: int, user_map: UserMap) -> None:
@@ -45,15 +44,15 @@ def write_as_user(pid: int, user_map: UserMap) -> None:
         and the file that says what a user has.
     """
     uids, gids = user_map.texts()
+    if _is_just(user_map.uids, os.geteuid()):
+        _put(pid, "uid_map", uids)
+    else:
+        _ask(pid, "uid", user_map.uids)
     if _is_just(user_map.gids, os.getegid()):
         _put(pid, "setgroups", "deny")
         _put(pid, "gid_map", gids)
     else:
         _ask(pid, "gid", user_map.gids)
-    if _is_just(user_map.uids, os.geteuid()):
-        _put(pid, "uid_map", uids)
-    else:
-        _ask(pid, "uid", user_map.uids)
 
 
 def _is_just(lines: Lines, own: int) -> bool:
@@ -75,15 +74,18 @@ def _ask(pid: int, kind: str, lines: Lines) -> None:
     try:
         with open(reader, "rb", buffering=0) as said:
             status = _run(words, writer)
-            text = said.read(_MOST_BYTES) or b""
+            text = said.readall().decode(errors="replace")
     except FileNotFoundError:
         raise Unsupported(
             f"{helper} is not installed: without it a user maps nobody but himself",
             hint="Debian's package uidmap has it",
         ) from None
     if status:
-        reason = text.decode(errors="replace").strip() or f"{helper} ended with status {status}"
-        raise Denied(reason, hint=f"{_LISTS[kind]} says which IDs a user may map")
+        reason = " ".join(text.split()) or f"it ended with status {status}"
+        raise Denied(
+            f"{helper} refuses the user's IDs: {reason}",
+            hint=f"{_LISTS[kind]} says which IDs a user may map",
+        )
 
 
 def _run(words: list[str], stderr: int) -> int:
