@@ -1,6 +1,6 @@
 """Keep what a run of the tests saw, and where: the records behind the README's support table.
 
-ONGGI_TEST_RECORD names a directory. At the end of a run this adds to the file of this *place*
+ONGGI_TEST_RECORD names a directory. While tests run this adds to the file of this *place*
 there: the system, kernel, cgroups and Python that the tests ran on. An entry is a file of tests
 and how many of them passed, failed, or were skipped and why; a later run replaces it. A file is
 entered whole or not at all; only a test that was asked for by its own name is entered by that.
@@ -71,10 +71,14 @@ def file_name(where: dict[str, str]) -> str:
 
 
 def merge(directory: Path, where: dict[str, str], entries: dict[str, Entry]) -> None:
-    """Add entries to the file of a place, which is made if it is not there."""
+    """Add entries to the file of a place, which is made if it is not there.
+
+    What it says of tests that there are no more is left out.
+    """
     path = directory / file_name(where)
     before = json.loads(path.read_text())["tests"] if path.exists() else {}
-    tests = dict(sorted({**before, **entries}.items()))
+    kept = {name: entry for name, entry in before.items() if (ROOT / _file(name)).exists()}
+    tests = dict(sorted({**kept, **entries}.items()))
     lines = ",\n".join(f"  {json.dumps(name)}: {json.dumps(tests[name])}" for name in tests)
     directory.mkdir(parents=True, exist_ok=True)
     text = f'{{"place": {json.dumps(where, indent=1)},\n"tests": {{\n{lines}\n}}}}\n'
@@ -90,11 +94,12 @@ def merge_all(source: Path, directory: Path) -> None:
 
 
 class Recorder:
-    """A plugin of pytest that counts how tests ended, and enters that when all of them did."""
+    """A plugin of pytest that counts how tests ended, and enters a file when all of it did."""
 
     def __init__(self, directory: Path, tests: Path = ROOT / "tests") -> None:
         self._directory = directory
         self._tests = tests
+        self._place, self._commit = place(), commit()
         self._awaited: dict[str, set[str]] = {}  # of each entry, the tests that have not ended
         self._partly: set[str] = set()
         self._said: dict[str, tuple[str, str]] = {}  # of each test, the worst said, and why
@@ -125,17 +130,18 @@ class Recorder:
             self._said[report.nodeid] = (said, why)
         if report.when == "teardown":
             self._ended.add(report.nodeid)
+            self._enter_what_is_done(report.nodeid)
 
-    def pytest_sessionfinish(self) -> None:
-        """Enter all that ran from its beginning to its end."""
-        date, of = time.strftime("%Y-%m-%d", time.gmtime()), commit()
-        entries = {}
-        for name, tests in self._awaited.items():
-            if tests <= self._ended:
-                counted = {"commit": of, "date": date}
-                entries[name] = counted | _counts([self._said[test] for test in tests])
-        if entries:
-            merge(self._directory, place(), entries)
+    def _enter_what_is_done(self, test: str) -> None:
+        """Enter at once, so that what hangs later takes nothing with it that is known."""
+        for name in (test, _file(test)):
+            tests = self._awaited.get(name, set())
+            if test in tests and tests <= self._ended:
+                self._enter(name, [self._said[each] for each in sorted(tests)])
+
+    def _enter(self, name: str, said: list[tuple[str, str]]) -> None:
+        dated = {"commit": self._commit, "date": time.strftime("%Y-%m-%d", time.gmtime())}
+        merge(self._directory, self._place, {name: dated | _counts(said)})
 
 
 def _counts(said: list[tuple[str, str]]) -> Entry:

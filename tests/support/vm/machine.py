@@ -50,9 +50,11 @@ def run_tests(
         (job / "job").write_text(_script(selection, must_have, lacking))
         (job / "initramfs").write_bytes(initramfs(kernel, without))
         _make_disks(job)
-        run(kernel, job, boot, seconds)
-        if directory := os.environ.get(record.DIRECTORY):
-            record.merge_all(job / "record", Path(directory).absolute())
+        try:
+            run(kernel, job, boot, seconds)
+        finally:
+            if directory := os.environ.get(record.DIRECTORY):
+                record.merge_all(job / "record", Path(directory).absolute())
         _judge(job)
 
 
