@@ -36,6 +36,7 @@ FACES = {
         "onggi.engine.containers.Container",
         "onggi.engine.durations",
         "onggi.engine.options",
+        "onggi.engine.security.findings",
         "onggi.errors",
         "onggi.linux.control_characters",
         "onggi.linux.signals",

@@ -40,7 +40,10 @@ def commands(document: str) -> Iterator[tuple[str, list[str]]]:
                 yield command.replace("| less", "| cat"), printed.splitlines()
 
 
-@pytest.mark.parametrize("document", ["README.md", "docs/tutorial.md"])
+DOCUMENTS = ["README.md", "docs/tutorial.md", "docs/how-to/see-what-a-container-could-do.md"]
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
 def test_commands_print_what_the_document_says(document: str, onggi: Onggi, tmp_path: Path) -> None:
     told = list(commands(document))
     assert len(told) >= 6

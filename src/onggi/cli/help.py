@@ -78,9 +78,10 @@ def _paragraphs(text: str) -> str:
 
 
 def _sections(command: Command) -> list[str]:
-    """The options, in columns that line up over all sections."""
-    last = command.sections[-1] if command.sections else Section("Options")
-    sections = [*command.sections[:-1], Section(last.heading, *last.options, _help_of(command))]
+    """The options, in columns that line up over all sections that have a heading."""
+    shown = [section for section in command.sections if section.heading]
+    last = shown[-1] if shown else Section("Options")
+    sections = [*shown[:-1], Section(last.heading, *last.options, _help_of(command))]
     left = max(len(_left(option)) for section in sections for option in section.options)
     column = min(left, WIDEST) + 3
     return [

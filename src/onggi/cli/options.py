@@ -109,7 +109,7 @@ class Whole(Option):
 
 
 class Section:
-    """Options under one heading of `--help`."""
+    """Options under one heading of `--help`; without a heading they are told of elsewhere."""
 
     __slots__ = ("heading", "options")
 

@@ -250,7 +250,7 @@ def container_options(given: Given, *, detach: bool) -> ContainerOptions:
 def _security(raws: list[str]) -> list[str]:
     if not raws:
         return []
-    from onggi.cli.security import security_options
+    from onggi.cli.profiles import security_options
 
     return security_options(raws)
 

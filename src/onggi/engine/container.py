@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from onggi.engine.engine import Engine
     from onggi.engine.options import ExecOptions, LogLine, Streams
     from onggi.engine.process import ExecSession
+    from onggi.engine.security.findings import Report
     from onggi.oci.mount import Mount
     from onggi.resources.measure import Usage
     from onggi.runtime.state import State
@@ -418,6 +419,12 @@ class Container:
         from onggi.engine import summaries
 
         return summaries.container(self, size=size)
+
+    def security(self) -> Report:
+        """Report what it could do, as the kernel sees it if it runs; nothing is executed in it."""
+        from onggi.engine.security import examine
+
+        return examine.container(self._engine, self)
 
     def trees(self) -> list[str]:
         """Return the directories that its root is made of, the topmost first."""

@@ -37,7 +37,7 @@ def create(store: Store, options: ContainerOptions, host: Host) -> tuple[str, in
 
     Raises: ImageNotFound, InvalidInput, NameTaken, Unsupported
     """
-    image = _image(store, options.image)
+    image = find_image(store, options.image)
     identifier = os.urandom(32).hex()
     lock_fd = rundir.lock(run_directory(store, identifier))
     try:
@@ -54,7 +54,8 @@ def create(store: Store, options: ContainerOptions, host: Host) -> tuple[str, in
     return identifier, lock_fd
 
 
-def _image(store: Store, name: str) -> Image:
+def find_image(store: Store, name: str) -> Image:
+    """Return an image by its name. Raises: ImageNotFound, which says how to get one."""
     try:
         return get_image(store, name)
     except ImageNotFound as error:
@@ -71,7 +72,7 @@ def describe(
     in `directories` are those that it is to show and that are not there, and in `volumes` those
     that it fills with what the image has at their place.
     """
-    image = _image(store, options.image)
+    image = find_image(store, options.image)
     identifier = os.urandom(32).hex()
     directory = f"{store.root}/explained/{identifier}"
     trees = store.snapshots.lower_stack(image.diff_ids)

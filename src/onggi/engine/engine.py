@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from onggi.engine.images import Images
     from onggi.engine.launching import Launcher
     from onggi.engine.options import ContainerOptions
+    from onggi.engine.security.findings import Report
     from onggi.engine.system import System
     from onggi.engine.volumes import Volumes
     from onggi.oci.mount import Mount
@@ -155,6 +156,15 @@ class Engine:
 
         record, rootfs = creation.describe(self.store, options, self.host)
         return self.script(record, rootfs)
+
+    def security(self, options: ContainerOptions) -> Report:
+        """Report what such a container could do, and make nothing.
+
+        Raises: as `containers.create`.
+        """
+        from onggi.engine.security import examine
+
+        return examine.image(self, options)
 
     def script(self, record: dict[str, Any], rootfs: list[Mount]) -> str:
         """Return the shell script for a container's record."""

@@ -93,6 +93,29 @@ def mask(names: Iterable[str]) -> int:
     return bits
 
 
+def names(bits: int) -> tuple[str, ...]:
+    """Name the capabilities of a set, in the kernel's order; what has no name here is left out."""
+    return tuple(name for name, number in NUMBERS.items() if bits >> number & 1)
+
+
+def of_file(raw: bytes) -> tuple[int, bool]:
+    """Read the extended attribute `security.capability`.
+
+    Returns: (permitted and inheritable together, whether they are effective at once).
+    Raises: ValueError: it has a form that the kernel does not know.
+    Source: <linux/capability.h>, struct vfs_ns_cap_data.
+    """
+    forms = {0x01000000: 12, 0x02000000: 20, 0x03000000: 24}
+    magic = int.from_bytes(raw[:4], "little")
+    if forms.get(magic & 0xFF000000) != len(raw):
+        raise ValueError(f"{raw.hex()} is no security.capability")
+    words = [int.from_bytes(raw[at : at + 4], "little") for at in range(4, min(len(raw), 20), 4)]
+    bits = words[0] | words[1]
+    if len(words) == 4:
+        bits |= (words[2] | words[3]) << 32
+    return bits, bool(magic & 1)
+
+
 def last_cap() -> int:
     """Tell the highest capability number this kernel knows, by asking for each.
 

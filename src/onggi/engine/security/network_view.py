@@ -1,0 +1,54 @@
+"""Looking at /proc/sys/net and /sys as somebody in another network namespace would see them.
+
+Which parameters there are depends on who looks. The look is taken by a thread that has a network
+namespace of its own and ends with the look: setns(2) and unshare(2) change the calling thread
+alone, and of a network namespace they ask for nothing else.
+"""
+
+from __future__ import annotations
+
+import os
+from threading import Thread
+
+from onggi.linux import namespace
+from onggi.linux.fd import Fd
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import TypeVar
+
+    T = TypeVar("T")
+
+
+def seen_from(path: str, look: Callable[[], T]) -> T:
+    """Call `look` in the network namespace at `path`; "new" is one that nobody else is in.
+
+    Args: path: "" for the caller's.
+    """
+    if not path:
+        return look()
+    results: list[T] = []
+    failures: list[BaseException] = []
+
+    def there() -> None:
+        try:
+            _enter(path)
+            results.append(look())
+        except BaseException as error:  # noqa: BLE001  it is raised again, where it is waited for
+            failures.append(error)
+
+    thread = Thread(target=there)
+    thread.start()
+    thread.join()
+    if failures:
+        raise failures[0]
+    return results[0]
+
+
+def _enter(path: str) -> None:
+    if path == "new":
+        namespace.unshare(namespace.CLONE_NEWNET)
+        return
+    with Fd(os.open(path, os.O_RDONLY | os.O_CLOEXEC)) as there:
+        namespace.setns(there, namespace.CLONE_NEWNET)
