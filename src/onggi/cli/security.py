@@ -86,7 +86,7 @@ def _report(given: Given, invocation: Invocation, kind: str) -> Report:
             if kind == "container":
                 raise
     try:
-        return invocation.engine.security(run.container_options(given))
+        return invocation.engine.security(run.container_options(given, detach=given.on("detach")))
     except NotFound as error:
         if kind or asks:
             raise

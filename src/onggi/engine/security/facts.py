@@ -1,7 +1,4 @@
-"""What is known of a container before anything is said of it, from the kernel or from a plan.
-
-IDs here are the host's, also those of a container with users of its own.
-"""
+"""What is known of a container before anything is said of it, from the kernel or from a plan."""
 
 from __future__ import annotations
 
@@ -33,10 +30,12 @@ def reach(sets: dict[str, int], *, no_new_privs: bool) -> int:
 class Credentials:
     """By what the kernel decides about the first process.
 
-    `users` are the mappings of its user namespace, None if that is the host's.
+    IDs are those of the namespace that we are in: the host's, or an ordinary user's. `users` are
+    the mappings of its user namespace to those, None if it has the host's. `host_uid` is the
+    host's, whoever we are.
     """
 
-    __slots__ = ("capabilities", "gid", "groups", "no_new_privs", "uid", "users")
+    __slots__ = ("capabilities", "gid", "groups", "host_uid", "no_new_privs", "uid", "users")
 
     def __init__(
         self,
@@ -47,7 +46,9 @@ class Credentials:
         capabilities: dict[str, int],
         no_new_privs: bool,
         users: UserMap | None,
+        host_uid: int,
     ) -> None:
+        self.host_uid = host_uid
         self.uid = uid
         self.gid = gid
         self.groups = frozenset((gid, *groups))
@@ -165,6 +166,7 @@ class Facts:
         "program",
         "read_only",
         "record",
+        "rootless",
         "trees",
     )
 
@@ -184,6 +186,7 @@ class Facts:
         devices: list[Rule],
         limits: Limits,
         network_path: str,
+        rootless: bool,
         others: Sequence[Other] = (),
     ) -> None:
         self.pid = pid
@@ -199,6 +202,7 @@ class Facts:
         self.devices = devices
         self.limits = limits
         self.others = tuple(others)
+        self.rootless = rootless  # whether an ordinary user runs it, whose rights are at stake
         self.network_path = network_path  # of its network namespace; "": the host's, "new": a new
 
     @property
@@ -209,5 +213,5 @@ class Facts:
 
     @property
     def own_users(self) -> bool:
-        """Whether its users are nobody on the host."""
+        """Whether its root is not the host's root."""
         return self.credentials.users is not None

@@ -75,7 +75,7 @@ def _findings(facts: Facts, bind: Json) -> Iterator[Finding]:
         yield Finding(f"mount:socket:{target}", severity, f"{target} is {socket}", leave_out)
         return
     if meaning:
-        severity = LOW if facts.own_users else MEDIUM
+        severity = _lessened(facts, MEDIUM)
         what = f"{target} shows {meaning} ({bind['Source']})"
         yield Finding(f"mount:sensitive:{target}", severity, what, leave_out)
     if _is_writable(facts, bind):
@@ -94,7 +94,12 @@ def _findings(facts: Facts, bind: Json) -> Iterator[Finding]:
 
 
 def _lessened(facts: Facts, severity: str) -> str:
-    """Tell how bad it is for users who are nobody on the host: they get what strangers get."""
+    """Tell how bad it is for users who are not the host's: they get what strangers get.
+
+    Of an ordinary user's container, root gets what the user has.
+    """
+    if facts.rootless:
+        return MEDIUM if severity == HIGH else severity
     return LOW if facts.own_users else severity
 
 

@@ -13,16 +13,15 @@ import stat
 from functools import partial
 
 from onggi.engine import cgroups
-from onggi.engine.security import device_files
+from onggi.engine.security import device_files, identities
 from onggi.engine.security.facts import HOST, OWN, Credentials, Facts, Limits, Other, Visible, reach
 from onggi.linux import cgroup, mountinfo, namespace, process_status
 from onggi.linux.device import NULL
 from onggi.linux.fd import Fd
 from onggi.linux.filesystem import TMPFS_MAGIC, magic
 from onggi.linux.path import O_DIRECTORY, O_PATH, Inside
-from onggi.resources.devices import Rule, parse_rules
+from onggi.resources.devices import Rule
 from onggi.resources.measure import measure
-from onggi.runtime.plan.users import user_map
 from onggi.runtime.spec import MASKED_PATHS
 from onggi.runtime.start import read_filter
 
@@ -33,7 +32,6 @@ if TYPE_CHECKING:
     from onggi.engine.container import Container
     from onggi.engine.engine import Engine
     from onggi.linux.process_status import ProcessStatus
-    from onggi.runtime.plan.users import UserMap
 
     Json = dict[str, Any]
 
@@ -63,9 +61,10 @@ def facts(engine: Engine, container: Container, pid: int) -> Facts:
         masked=masked,
         read_only=all(mount.read_only for mount in mounts if mount.path == "/"),
         nodes=nodes,
-        devices=_rules(container),
+        devices=_rules(container, pid),
         limits=_limits(container, pid),
         network_path=f"/proc/{pid}/ns/net",
+        rootless=identities.is_rootless(),
         others=_others(container, pid),
     )
 
@@ -77,29 +76,24 @@ def _credentials(record: Json, status: ProcessStatus) -> Credentials:
         groups=status.groups,
         capabilities=status.capabilities,
         no_new_privs=status.no_new_privs,
-        users=users(record),
+        users=identities.users(record),
+        host_uid=identities.host_uid(status.uid),
     )
 
 
-def _others(container: Container, first: int) -> list[Other]:
+def _others(container: Container, pid: int) -> list[Other]:
     """Return its further processes, what `exec` brought among them."""
-    directories = (path for _, path in cgroups.directories(container.id, container.record))
+    directories = (path for _, path in cgroups.directories(container.id, container.record, pid))
     found = []
-    for pid in sorted({pid for path in directories for pid in cgroup.tree_processes(path)}):
+    for other in sorted({one for path in directories for one in cgroup.tree_processes(path)}):
         try:
-            status = process_status.read(pid)
+            status = process_status.read(other)
         except (FileNotFoundError, ProcessLookupError):
             continue  # it has ended
-        if pid != first:
+        if other != pid:
             reached = reach(status.capabilities, no_new_privs=status.no_new_privs)
-            found.append(Other(pid, status.name, reached))
+            found.append(Other(other, status.name, reached))
     return found
-
-
-def users(record: Json) -> UserMap | None:
-    """Return the mappings of a container with users of its own."""
-    linux = record["config"]["linux"]
-    return user_map(linux) if "uidMappings" in linux else None
 
 
 def _mounts(pid: int) -> list[Visible]:
@@ -185,13 +179,13 @@ def _namespace(pid: int | str, kind: str) -> str:
         return ""
 
 
-def _rules(container: Container) -> list[Rule]:
+def _rules(container: Container, pid: int) -> list[Rule]:
     """Return the device rules that hold, as v1's controller tells them, or as they were made."""
-    for hierarchy, path in cgroups.directories(container.id, container.record):
+    for hierarchy, path in cgroups.directories(container.id, container.record, pid):
         if hierarchy.version == 1 and "devices" in hierarchy.controllers:
             lines = cgroup.read(f"{path}/devices.list").splitlines()
             return [rule for line in lines for rule in rules_of_line(line)]
-    return parse_rules(container.record["config"]["linux"]["resources"]["devices"])
+    return identities.device_rules(container.record)
 
 
 def rules_of_line(line: str) -> list[Rule]:
@@ -203,7 +197,7 @@ def rules_of_line(line: str) -> list[Rule]:
 
 
 def _limits(container: Container, pid: int) -> Limits:
-    directories = cgroups.directories(container.id, container.record)
+    directories = cgroups.directories(container.id, container.record, pid)
     used = measure(directories)
     with open(f"/proc/{pid}/oom_score_adj", encoding="ascii") as file:
         score = int(file.read())

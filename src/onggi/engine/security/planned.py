@@ -9,15 +9,13 @@ from __future__ import annotations
 import os
 from functools import partial
 
-from onggi.engine.security import device_files
+from onggi.engine.security import device_files, identities
 from onggi.engine.security.facts import HOST, OWN, Credentials, Facts, Limits, Node, Visible
-from onggi.engine.security.observed import users
 from onggi.linux import capability, mountinfo, namespace
 from onggi.linux.fd import Fd
 from onggi.linux.mount import fsconfig_create, fsmount, fsopen
 from onggi.linux.path import AT_FDCWD, O_DIRECTORY, O_PATH, Inside, openat2
 from onggi.linux.procfs import fresh_proc
-from onggi.resources.devices import parse_rules
 from onggi.runtime.plan.mounts import DEFAULT_DEVICES
 from onggi.runtime.spec import MASKED_PATHS
 from onggi.runtime.start import read_filter
@@ -52,15 +50,16 @@ def facts(engine: Engine, record: Json, trees: list[str]) -> Facts:
         masked=_masked(linux),
         read_only=config["root"]["readonly"],
         nodes=_nodes(config),
-        devices=parse_rules(linux["resources"]["devices"]),
+        devices=identities.device_rules(record),
         limits=_limits(config),
+        rootless=identities.is_rootless(),
         network_path="new" if "network" in kinds else "",
     )
 
 
 def _credentials(record: Json) -> Credentials:
     process = record["config"]["process"]
-    user, mapping = process["user"], users(record)
+    user, mapping = process["user"], identities.users(record)
     uid, gid = user.get("uid", 0), user.get("gid", 0)
     groups = user.get("additionalGids", ())
     if mapping is not None:
@@ -75,6 +74,7 @@ def _credentials(record: Json) -> Credentials:
         capabilities=sets,
         no_new_privs=bool(process.get("noNewPrivileges")),
         users=mapping,
+        host_uid=identities.host_uid(uid),
     )
 
 
@@ -107,7 +107,7 @@ def _mounts(config: Json) -> list[Visible]:
 
 
 def _own(entry: Json) -> Visible:
-    openers = {"proc": fresh_proc, "sysfs": _fresh_sysfs}
+    openers = {"proc": _proc, "sysfs": _sysfs}
     kind = entry["type"]
     return Visible(
         entry["destination"],
@@ -121,11 +121,22 @@ def _nowhere() -> int:
     return -1
 
 
-def _fresh_sysfs() -> int:
-    """Make a sysfs of the caller's network namespace, mounted nowhere."""
-    with Fd(fsopen("sysfs")) as context:
-        fsconfig_create(context)
-        return fsmount(context)
+def _proc() -> int:
+    """Open a procfs as it would be; the host's, where nobody may mount one."""
+    try:
+        return fresh_proc()
+    except PermissionError:
+        return _open_host("/proc")
+
+
+def _sysfs() -> int:
+    """Open the sysfs of the caller's network namespace, likewise."""
+    try:
+        with Fd(fsopen("sysfs")) as context:
+            fsconfig_create(context)
+            return fsmount(context)
+    except PermissionError:
+        return _open_host("/sys")
 
 
 def _binds(entry: Json) -> list[Visible]:

@@ -18,8 +18,7 @@ def examine(facts: Facts) -> Section:
         "Users and rights",
         findings=[_user(facts), _no_new_privs(facts), _root(facts)],
         facts={
-            "HostUid": who.uid,
-            "HostGid": who.gid,
+            "HostUid": who.host_uid,
             "UserNamespace": facts.own_users,
             "NoNewPrivs": who.no_new_privs,
             "ReadonlyRootfs": facts.read_only,
@@ -28,11 +27,11 @@ def examine(facts: Facts) -> Section:
 
 
 def _user(facts: Facts) -> Finding:
-    uid = facts.credentials.uid
+    uid = facts.credentials.host_uid
     without = remedies.PRIVILEGED if facts.options["privileged"] else ()
     remedy = Remedy(("--userns", "auto"), without)
     if facts.own_users:
-        what = f"its users are nobody on the host: the first process is user {uid} there"
+        what = f"its root is not the host's root: the first process is user {uid} there"
         return Finding("rights:user", OK, what)
     if uid == 0:
         what = "its root is the host's root: whoever breaks out, rules the host"
