@@ -271,6 +271,45 @@ class TestBuild:
         assert done.returncode == 0, done.stderr
 
 
+class TestMemory:
+    """Where overlayfs cannot write, as on itself, what is written is kept in memory."""
+
+    @pytest.fixture
+    def nested(self) -> Iterator[Ordinary]:
+        with ordinary_user() as user:
+            user.nest()
+            user("bootstrap", "busybox")
+            yield user
+
+    def test_a_container_runs_and_it_is_said_what_is_lost(self, nested: Ordinary) -> None:
+        script = "echo kept > /f; rm /etc/group; ls /etc | grep -c group; stat -c %a /; cat /f"
+        done = nested("run", "--name", "one", "busybox", "sh", "-c", script)
+        assert done.stdout.split() == ["0", "755", "kept"]
+        warned = "is kept in memory, and lost when it ends"
+        assert warned in done.stderr
+        assert len(done.stderr.splitlines()) == 1
+        for words in (("diff", "one"), ("commit", "one", "x"), ("export", "one")):
+            refused = nested.attempt(*words)
+            assert refused.returncode == 1
+            assert "writes is in its memory alone" in refused.stderr
+        nested("rm", "one")
+
+    def test_a_build_is_refused_in_a_line(self, nested: Ordinary) -> None:
+        (nested.home / "Dockerfile").write_text("FROM busybox\nRUN true\n")
+        done = nested.attempt("build", ".")
+        assert done.returncode == 1
+        assert "overlayfs cannot write to the file system of" in done.stderr
+        assert len(done.stderr.splitlines()) == 1
+
+    def test_the_script_of_explain_does_the_same(self, nested: Ordinary) -> None:
+        nested("run", "--name", "one", "busybox", "sh", "-c", "echo x > /f; cat /f")
+        script = nested("explain", "one").stdout
+        done = subprocess.run(
+            nested.line("unshare", "sh"), input=script, capture_output=True, text=True, check=False
+        )
+        assert (done.returncode, done.stdout) == (0, "x\n"), done.stderr
+
+
 class TestNone:
     """What an ordinary user cannot have is refused in one line, never left out in silence."""
 

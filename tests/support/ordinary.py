@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from onggi.linux import cgroup
 from support.command import Onggi, Words
 from support.patience import SLOWER
 from support.places import store_parent
@@ -20,9 +21,12 @@ from support.repository import COMMAND, ROOT
 NAME = "onggi-ordinary"
 UID = 61_184  # Debian gives it to nobody: of the range that is free for local use
 FIRST_ID, IDS = 1_700_000_000, 65_536
+# What whoever delegates gives away. Source: cgroup-v2.rst, "Delegation".
+_DELEGATED = ("cgroup.procs", "cgroup.threads", "cgroup.subtree_control")
 CHECKOUT = "/mnt"  # where the user finds it
 
-# $1: where the files are that take the place of those in /etc; the rest: what to run, as the user.
+# $1: where the files are that take the place of those in /etc; $2: the cgroup to be in, if any; $3:
+# whether the home is on overlayfs; the rest: what to run, as the user.
 _SCRIPT = f"""
 set -e
 for file in passwd group subuid subgid; do
@@ -30,7 +34,10 @@ for file in passwd group subuid subgid; do
     [ ! -e "$1/$file" ] || mount --bind "$1/$file" /etc/$file
 done
 mount --bind {ROOT} {CHECKOUT}
-home=$1/home; shift
+[ -z "$2" ] || echo 0 > "$2/cgroup.procs"
+home=$1/home
+[ -z "$3" ] || mount -t overlay -o "lowerdir=$home,upperdir=$1/upper,workdir=$1/work" none "$home"
+shift 3
 cd "$home"
 exec setpriv --reuid {UID} --regid {UID} --clear-groups "$@"
 """
@@ -43,6 +50,8 @@ class Ordinary(Onggi):
         self.place = place
         self.home = place / "home"
         self.env = {"HOME": str(self.home), "PATH": f"{self.home}/bin:/usr/bin:/bin"}
+        self.cgroup: Path | None = None
+        self.is_nested = False
         super().__init__(self.home / ".local/share/onggi")
         self._write()
 
@@ -62,6 +71,13 @@ class Ordinary(Onggi):
     def _replace(self, name: str, text: str) -> None:
         (self.place / name).write_text(text)
 
+    def nest(self) -> None:
+        """Have the home lie on overlayfs from now on, on which no other can write."""
+        for name in ("upper", "work"):
+            (self.place / name).mkdir()
+            os.chown(self.place / name, UID, UID)
+        self.is_nested = True
+
     def give_ranges(self, first: int = FIRST_ID, count: int = IDS) -> None:
         """Give the user IDs beside their own, or others; a count of 0 takes them away."""
         for name in ("subuid", "subgid"):
@@ -75,7 +91,9 @@ class Ordinary(Onggi):
         """Spell out the command line of any program, run by the user."""
         env = [f"{name}={value}" for name, value in self.env.items()]
         inside = ["env", "-i", *env, *map(str, words)]
-        return ["unshare", "--mount", "sh", "-c", _SCRIPT, "sh", str(self.place), *inside]
+        script = ["unshare", "--mount", "sh", "-c", _SCRIPT, "sh"]
+        settings = [str(self.cgroup or ""), "nested" if self.is_nested else ""]
+        return [*script, str(self.place), *settings, *inside]
 
     def run(self, *words: Words) -> "subprocess.CompletedProcess[str]":
         """Run any program as the user; its exit status is the caller's to judge."""
@@ -96,7 +114,8 @@ class Ordinary(Onggi):
         """Return the PID of the process that keeps the user's namespace."""
         import json
 
-        return int(json.loads((self.root / "run/holder").read_text())["pid"])
+        file = self.run("cat", self.root / "run/holder")
+        return int(json.loads(file.stdout)["pid"])
 
 
 @contextmanager
@@ -107,13 +126,28 @@ def ordinary_user(*, ranges: bool = True) -> Iterator[Ordinary]:
     user.give_ranges(count=IDS if ranges else 0)
     try:
         yield user
-        if (user.root / "run/holder").exists():
+        if user.is_nested or (user.root / "run/holder").exists():
             pid = user.holder()
             user("system", "reset", "--force")
-            assert not user.root.exists()
+            assert user.is_nested or not user.root.exists()
             assert not is_holder(pid), "the holder outlived its store"
     finally:
         shutil.rmtree(place)
+
+
+@contextmanager
+def delegated(user: Ordinary, parent: Path) -> Iterator[Path]:
+    """Give the user a part of the cgroup tree below `parent`, and be in it; removed in the end."""
+    part = parent / f"onggi-test-{os.getpid()}-delegated"
+    part.mkdir()
+    for path in (part, *(part / name for name in _DELEGATED)):
+        os.chown(path, UID, UID)
+    user.cgroup = part
+    try:
+        yield part
+    finally:
+        user.cgroup = None
+        cgroup.clear(str(part))
 
 
 def is_holder(pid: int) -> bool:

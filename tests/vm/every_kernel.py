@@ -19,6 +19,7 @@ SUPPORTED = ("bookworm", "trixie")  # Linux 6.1 and 6.12
 # that hangs takes no other with it.
 SELECTION = [
     "tests/vm/inside/only_v2.py",
+    "tests/vm/inside/rootless.py",
     "tests/kernel",
     "tests/security",
     "tests/conformance",

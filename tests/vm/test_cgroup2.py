@@ -17,3 +17,8 @@ CHANGED = "tests/conformance/test_runtime_resources.py::test_device_rules_of_a_r
 def test_limits_and_devices_hold() -> None:
     selection = ["tests/vm/inside/only_v2.py", f"{SAME}[half a processor and 64 MiB]", CHANGED]
     run_tests(fetch(own_suite()), selection, seconds=800)
+
+
+@pytest.mark.time_limit(900)
+def test_delegated_limits_hold() -> None:
+    run_tests(fetch(own_suite()), ["tests/vm/inside/rootless.py"], seconds=800)

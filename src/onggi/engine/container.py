@@ -179,7 +179,20 @@ class Container:
         )
 
     def _rootfs(self) -> list[Mount]:
-        return self._store.snapshots.mounts(self.id, beneath=places.beneath(self._store))
+        scratch = places.scratch_directory(self._store) if self._is_in_memory() else ""
+        beneath = places.beneath(self._store)
+        return self._store.snapshots.mounts(self.id, beneath=beneath, scratch=scratch)
+
+    def _is_in_memory(self) -> bool:
+        return bool(self.record.get("in_memory"))
+
+    def _require_disk(self) -> None:
+        """Refuse to look for what it wrote where that is not."""
+        if self._is_in_memory():
+            raise Unsupported(
+                f"what container {self.id[:12]} writes is in its memory alone",
+                hint="keep the store on a file system that overlayfs can write to, with --root",
+            )
 
     def attach(self, streams: Streams | None = None) -> Session:
         """Attach to it while it runs: hear what it writes from now on, and say what it reads.
@@ -363,13 +376,18 @@ class Container:
         return measure(paths)
 
     def changes(self) -> list[tuple[str, str]]:
-        """Tell how its files differ from its image's: ("A", "C" or "D", path), by path."""
+        """Tell how its files differ from its image's: ("A", "C" or "D", path), by path.
+
+        Raises: Unsupported: what it wrote is not on the disk.
+        """
+        self._require_disk()
         return self._store.snapshots.changes(self.id, self.owners())
 
     def export(self, file: BinaryIO) -> None:
         """Write its whole file system as a tar archive."""
         from onggi.store.tar_write import tree_archive
 
+        self._require_disk()
         trees = self._store.snapshots.stack(self.id)
         file.writelines(tree_archive(trees, owners=self.owners()))
 
@@ -402,6 +420,7 @@ class Container:
 
         from onggi.engine import committing, pausing
 
+        self._require_disk()
         with pausing.Held(self) if pause else nullcontext():
             return committing.commit(self, reference, message, author, changes or [])
 

@@ -130,7 +130,11 @@ def _prepare(
             os.fchmod(file.fileno(), 0o644)  # whatever the caller's umask is
             file.write(text)
     trees = store.snapshots.stack(identifier)
+    in_memory = _in_memory(store)
     record, mounts = _compose(store, options, image, identifier, directory, trees, host, first_ids)
+    if in_memory:
+        record["in_memory"] = True
+        record["warnings"].append(in_memory)
     volumes.make(mounts, trees, store, identifier)  # last, when nothing is left to be refused
     return record
 
@@ -178,6 +182,20 @@ def _compose(
     }
     _require_filter(store, record)
     return record, mounts
+
+
+def _in_memory(store: Store) -> str:
+    """Say that what the container writes is kept in memory, if the store has no place for it.
+
+    Root's stores lie where root put them, and are refused by the kernel's words.
+    """
+    reason = "" if user_namespace.is_first() else store.snapshots.refusal()
+    if not reason:
+        return ""
+    return (
+        f"overlayfs cannot write to the file system of {store.root} ({reason}): what the "
+        "container writes is kept in memory, and lost when it ends"
+    )
 
 
 def _left_out(store: Store, image: Image) -> list[str]:

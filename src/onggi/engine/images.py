@@ -242,6 +242,7 @@ class Images:
         from onggi.build.progress import Warned, make_renderer
         from onggi.engine.building import ContainerExecutor
 
+        self._require_writable()
         executor = ContainerExecutor(self._engine, hosts=options.hosts, limits=options.limits)
         renderer = make_renderer(progress, sys.stderr) if isinstance(progress, str) else None
         show = renderer or progress
@@ -253,6 +254,18 @@ class Images:
         finally:
             if renderer is not None:
                 renderer.close()
+
+    def _require_writable(self) -> None:
+        """Refuse to build where an ordinary user's overlayfs cannot write to the store."""
+        from onggi.errors import Unsupported
+        from onggi.linux import user_namespace
+
+        reason = "" if user_namespace.is_first() else self._store.snapshots.refusal()
+        if reason:
+            raise Unsupported(
+                f"overlayfs cannot write to the file system of {self._store.root}: {reason}",
+                hint="keep the store on another one, with --root",
+            )
 
     def bootstrap(
         self,

@@ -46,6 +46,13 @@ def root_directory(store: Store) -> str:
     return path
 
 
+def scratch_directory(store: Store) -> str:
+    """Return the directory on which a container mounts memory to write to; as `root_directory`."""
+    path = f"{store.run}/scratch"
+    os.makedirs(path, 0o700, exist_ok=True)
+    return path
+
+
 def filters(store: Store) -> str:
     """Return where compiled seccomp filters are kept; who reads one makes it at the first need."""
     return f"{store.root}/cache/seccomp"

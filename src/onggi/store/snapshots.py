@@ -135,11 +135,14 @@ class Snapshots:
         if durable:
             sync_directory(self._root)
 
-    def mounts(self, key: str, *, beneath: str = "") -> list[Mount]:
+    def mounts(self, key: str, *, beneath: str = "", scratch: str = "") -> list[Mount]:
         """Return the mounts that put the snapshot's root directory together; mounts nothing.
 
         `beneath` is a directory that lies below the lowest layer: what it holds is there where no
         layer says otherwise, and belongs to none.
+
+        With `scratch`, a directory, what is written is kept in memory: a tmpfs is mounted there
+        first, whose `upper` is made like the snapshot's own, and `work`.
 
         The options' paths are absolute, and written as mount(2) wants them: a backslash goes
         before each backslash, comma and colon.
@@ -151,7 +154,20 @@ class Snapshots:
         if snapshot.volatile:
             _forget_volatile(f"{place}/work")
         lower = self._lower(snapshot.chain, snapshot.repair)
+        if scratch:
+            options = ("mode=0700",)
+            memory = Mount(type="tmpfs", source=self.upper(key), target=scratch, options=options)
+            return [memory, _overlay(lower, scratch, beneath, volatile=True)]
         return [_overlay(lower, place, beneath, volatile=snapshot.volatile)]
+
+    def refusal(self) -> str:
+        """Return why overlayfs cannot write to this store's file system; "" if it can.
+
+        It is tried, with a mount that nobody else sees.
+        """
+        from onggi.store.upper import refusal
+
+        return refusal(self._empty(1), self._store.workshop, _plain())
 
     def planned_mounts(
         self, place: str, diff_ids: Sequence[Digest], *, beneath: str, durable: bool

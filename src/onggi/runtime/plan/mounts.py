@@ -51,11 +51,17 @@ DEVICE_LINKS = (
 def plan_root(target: str, rootfs: Iterable[Mount]) -> list[Step]:
     """Return the step that gives the container its root at `target`, a directory of the host.
 
-    `rootfs` is what the storage says: one overlay mount, or nothing for a directory as it is.
+    `rootfs` is what the storage says: one overlay mount, or nothing for a directory as it is. A
+    tmpfs before it gets the overlay's upper and work directory, like the directory its source is.
     """
     listed = list(rootfs)
     if not listed:
         return [mounts.BindRoot(target)]
+    if len(listed) == 2 and listed[0].type == "tmpfs":
+        from onggi.runtime.steps.scratch import MountScratch
+
+        first = MountScratch(listed[0].target, listed[0].source, listed[0].options)
+        return [first, *plan_root(target, listed[1:])]
     if len(listed) != 1 or listed[0].type != "overlay":
         raise InvalidInput(f"a root file system of {len(listed)} mounts", hint="one overlay")
     return [mounts.MountOverlay(target, listed[0].options)]
