@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import time
-
-from onggi.cli import asking, moments, pairs
-from onggi.cli.options import Command, Given, Section, Switch, Texts
+from onggi.cli import asking, pruning
+from onggi.cli.options import Command, Given, Section, Switch
 from onggi.cli.output.human import size
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from onggi.cli.invocation import Invocation
-
-_SECOND = 1_000_000_000
 
 COMMAND = Command(
     description="Removes images that lost their last name to another and that no container uses; "
@@ -22,8 +18,8 @@ COMMAND = Command(
         Section(
             "Options",
             Switch("all", "a", "Remove images with a name, too"),
-            Texts("filter", "", "NAME=VALUE", "Only those with this label, label! or until TIME"),
-            Switch("force", "f", "Do not ask"),
+            pruning.FILTER,
+            pruning.FORCE,
         ),
     ),
     examples=(("onggi image prune -f --filter until=24h", "those older than a day"),),
@@ -35,11 +31,7 @@ def execute(given: Given, invocation: Invocation) -> int:
     kinds = "all images" if given.on("all") else "the images without a name"
     if not given.on("force") and not asking.means_it(f"This removes {kinds} that are not used."):
         return 0
-    conditions = pairs.filters(given.texts("filter"))
-    now = time.time_ns()
-    for at, raw in enumerate(conditions.get("until", ())):
-        moment = moments.moment("--filter until", raw, now)
-        conditions["until"][at] = str(moment / _SECOND)
+    conditions = pruning.conditions(given)
     if given.on("all"):
         conditions["dangling"] = ["false"]
     done, freed = invocation.engine.images.prune(conditions)

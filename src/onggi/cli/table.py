@@ -159,6 +159,7 @@ ROWS = (
         "image inspect",
         preset=("--type=image",),
     ),
+    Row("", "container_prune", "Remove containers that do not run", "container prune"),
     Row("", "image_prune", "Remove unused images", "image prune"),
     Row("", "builder_prune", "Remove what builds keep", "builder prune", "buildx prune"),
     Row("", "volume_create", "Create a volume", "volume create"),
@@ -175,6 +176,8 @@ ROWS = (
     Row(ENGINE, "info", "Show what this host offers and what is in use", "info", "system info"),
     Row(ENGINE, "unshare", "Run a program in an ordinary user's namespace", "unshare"),
     Row(ENGINE, "version", "Show the version", "version"),
+    Row("", "system_df", "Show what takes how much of the disk", "system df"),
+    Row("", "system_prune", "Remove what nobody uses", "system prune"),
     Row("", "system_reset", "Remove everything that the engine keeps", "system reset"),
 )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from onggi.engine.container import Container
+from onggi.errors import Conflict, NotFound
 from onggi.runtime.state import RUNNING
 
 TYPE_CHECKING = False
@@ -12,6 +13,9 @@ if TYPE_CHECKING:
     from onggi.engine.attach import Session
     from onggi.engine.engine import Engine
     from onggi.engine.options import ContainerOptions, Streams
+
+    # Named here, because `list` is a method of Containers.
+    Filters = dict[str, list[str]]
 
 __all__ = ["Container", "Containers"]
 
@@ -73,6 +77,26 @@ class Containers:
             passes = filtering.container_filter(filters, self._engine)
             listed = [one for one in listed if passes(one)]
         return sorted(listed, key=lambda one: one.record["created_ns"], reverse=True)
+
+    def prune(self, filters: Filters | None = None) -> dict[str, int]:
+        """Remove the containers that do not run; return the bytes that each had written.
+
+        Args: filters: see filtering.prunable_container.
+        """
+        from onggi.engine import filtering
+
+        passes = filtering.prunable_container(filters or {})
+        removed = {}
+        for one in self.list(all=True):
+            if one.status not in ("created", "exited") or not passes(one):
+                continue
+            size = one.size()
+            try:
+                one.remove()
+            except (Conflict, NotFound):
+                continue  # it was started just now, or somebody else removed it
+            removed[one.id] = size
+        return removed
 
     def _make(self, options: ContainerOptions) -> tuple[Container, int]:
         """Make a container, and return it with its lock, which is the caller's."""

@@ -117,6 +117,26 @@ def prunable(filters: Filters) -> VolumePasses:
     return passes
 
 
+def prunable_container(filters: Filters) -> Passes:
+    """Return what tells whether a container that does not run may be removed unasked.
+
+    Keys: label, label! (not this label), until (only those made before this moment, in seconds
+    since 1970).
+
+    Raises: UnknownFilter, InvalidFilter.
+    """
+    _require_known(filters, ("label", "label!", "until"))
+    until = min(map(_moment, filters.get("until", ())), default=None)
+
+    def passes(one: Container) -> bool:
+        labels = one.record["labels"]
+        spared = any(has_labels(labels, [text]) for text in filters.get("label!", ()))
+        wanted = has_labels(labels, filters.get("label", [])) and not spared
+        return wanted and (until is None or one.record["created_ns"] / 1e9 < until)
+
+    return passes
+
+
 def prunable_image(filters: Filters) -> ImagePasses:
     """Return what tells whether an image that no container uses may be removed unasked.
 

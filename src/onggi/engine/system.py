@@ -54,6 +54,12 @@ class System:
             "Images": len(self._engine.images.list()),
         }
 
+    def df(self) -> dict[str, Any]:
+        """Return what takes how much on the disk (Docker Engine API, SystemDataUsageResponse)."""
+        from onggi.engine import disk
+
+        return disk.usage(self._engine)
+
     def usage(self) -> dict[str, int]:
         """Return how many bytes each kind of thing takes on the disk."""
         from onggi.store.trees import size

@@ -190,14 +190,16 @@ class Volumes:
             removed[one.name] = taken
         return removed
 
+    def users(self) -> dict[str, int]:
+        """Return how many containers, running or not, have each volume that any has."""
+        counts: dict[str, int] = {}
+        for record in self._store.containers.list():
+            for name in {mount.get("Name") for mount in record.get("mounts", ())} - {None, ""}:
+                counts[name] = counts.get(name, 0) + 1
+        return counts
+
     def _used(self) -> set[str]:
-        """Return the names of the volumes that containers, running or not, have."""
-        return {
-            mount["Name"]
-            for record in self._store.containers.list()
-            for mount in record.get("mounts", ())
-            if mount.get("Name")
-        }
+        return set(self.users())
 
     def remove(self, name: str, *, force: bool = False) -> None:
         """Remove a volume that no container names; with `force` one that is not there is fine.

@@ -1,0 +1,25 @@
+"""What the commands that prune have in common."""
+
+from __future__ import annotations
+
+import time
+
+from onggi.cli import moments, pairs
+from onggi.cli.options import Switch, Texts
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from onggi.cli.options import Given
+
+_SECOND = 1_000_000_000
+FORCE = Switch("force", "f", "Do not ask")
+FILTER = Texts("filter", "", "NAME=VALUE", "Only those with this label, label! or until TIME")
+
+
+def conditions(given: Given) -> dict[str, list[str]]:
+    """Return `--filter` as the engine takes it, moments in seconds since 1970."""
+    found = pairs.filters(given.texts("filter"))
+    now = time.time_ns()
+    for at, raw in enumerate(found.get("until", ())):
+        found["until"][at] = str(moments.moment("--filter until", raw, now) / _SECOND)
+    return found
