@@ -34,7 +34,9 @@ for file in passwd group subuid subgid; do
     [ ! -e "$1/$file" ] || mount --bind "$1/$file" /etc/$file
 done
 mount --bind {ROOT} {CHECKOUT}
-[ -z "$2" ] || echo 0 > "$2/cgroup.procs"
+for group in "$2/onggi-session" "$2"; do  # once controllers are passed on, nobody is at the top
+    [ ! -d "$group" ] || {{ echo 0 > "$group/cgroup.procs"; break; }}
+done
 home=$1/home
 [ -z "$3" ] || mount -t overlay -o "lowerdir=$home,upperdir=$1/upper,workdir=$1/work" none "$home"
 shift 3

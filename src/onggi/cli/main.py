@@ -41,7 +41,13 @@ COMMAND = Command(
     sections=(
         Section(
             "Options before the command",
-            Text("root", "", "DIR", "Keep everything below DIR, not below /var/lib/onggi"),
+            Text(
+                "root",
+                "",
+                "DIR",
+                "Keep everything below DIR, not below /var/lib/onggi (root) "
+                "or ~/.local/share/onggi",
+            ),
             Switch("debug", "D", "Print a Python traceback with every error"),
             Switch("version", "v", "Print the version"),
         ),
