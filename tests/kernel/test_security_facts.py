@@ -2,12 +2,14 @@
 
 import os
 import socket
+import stat
 import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
-from onggi.engine.security import network_view
+from onggi.engine.security import network_view, set_id
 from onggi.engine.security.facts import HOST, OWN
 from onggi.engine.security.observed import namespaces
 from onggi.linux import process_status
@@ -76,3 +78,42 @@ def test_a_process_status_is_what_was_set() -> None:
     assert status.seccomp in (0, 2)
     assert status.capabilities["bounding"] == 1
     assert status.capabilities["permitted"] == status.capabilities["ambient"] == 0
+
+
+CHOWN_AND_NET_RAW = bytes.fromhex("0100000201200000000000000000000000000000")
+
+
+def program(path: Path, mode: int) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(b"")
+    path.chmod(mode)
+    return path
+
+
+def test_programs_with_rights_are_those_of_the_merged_trees(root_dir: Path) -> None:
+    upper, lower = root_dir / "upper", root_dir / "lower"
+    program(lower / "bin/su", 0o4755)
+    program(lower / "bin/write", 0o2755)
+    program(lower / "bin/locked", 0o2644)  # no right to execute: the bit gives nothing
+    program(lower / "bin/hidden", 0o4755)
+    program(lower / "bin/changed", 0o4755)
+    program(lower / "gone/su", 0o4755)
+    os.setxattr(program(lower / "bin/ping", 0o755), "security.capability", CHOWN_AND_NET_RAW)
+    os.mkdir(lower / "shared", 0o2755)
+    (lower / "bin/link").symlink_to("su")
+    (lower / "all").symlink_to("/")
+    program(upper / "bin/changed", 0o755)
+    os.mknod(upper / "bin/hidden", stat.S_IFCHR, 0)
+    os.mkdir(upper / "gone")
+    os.setxattr(upper / "gone", "trusted.overlay.opaque", b"y")
+    program(upper / "bin/a\nb", 0o6755)
+    none: list[str] = []
+    told = [
+        (one["Path"], *list(one.values())[1:]) for one in set_id.files([str(upper), str(lower)])
+    ]
+    assert told == [
+        ("/bin/a\nb", True, True, none),
+        ("/bin/ping", False, False, ["CHOWN", "NET_RAW"]),
+        ("/bin/su", True, False, none),
+        ("/bin/write", False, True, none),
+    ]

@@ -1,10 +1,13 @@
 """What `onggi security` says of a container, against what a program inside finds out by trying."""
 
+import errno
+import os
 from pathlib import Path
 
 import pytest
 
 from onggi.engine.security.findings import Report
+from onggi.linux.syscall_table import TABLES
 from support.box import Box
 from support.programs import compiled
 from support.requirements import requires
@@ -45,6 +48,24 @@ int main(int argc, char **argv) {
     return 0;
 }
 """
+
+# Makes each call by number, with arguments that no call takes, and prints what it failed with.
+CALLER = r"""
+#define _GNU_SOURCE
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+int main(int argc, char **argv) {
+    for (int at = 1; at < argc; at++) {
+        long result = syscall(atol(argv[at]), -1, -1, -1, -1, -1, -1);
+        printf("%s %d\n", argv[at], result == -1 ? errno : 0);
+    }
+    return 0;
+}
+"""
+# Calls that end at once with an error of their own, when they are let through.
+HARMLESS = ("read", "ptrace", "process_vm_readv", "keyctl", "add_key", "request_key", "unshare")
 
 OPEN_PATHS = ("--security-opt", "systempaths=unconfined")
 ASKED = {
@@ -97,3 +118,58 @@ def is_below_groups(path: str, told: set[str]) -> bool:
 
 def is_there(asked: str, place: str) -> bool:
     return place in ("/proc", "/sys") or f":{place}" in " ".join(ASKED[asked])
+
+
+@pytest.mark.parametrize("options", [(), ("--security-opt", "seccomp=unconfined")])
+def test_the_calls_that_it_says_are_refused_are_refused(
+    box: Box, tmp_path: Path, options: tuple[str, ...]
+) -> None:
+    program = compiled(CALLER, tmp_path)
+    container = box.up(*options, "-v", f"{program}:/caller:ro")
+    calls = facts(reported(box, container), "calls")
+    numbers = TABLES[os.uname().machine]
+    assert isinstance(calls["Refused"], list)
+    assert isinstance(calls["Allowed"], list)
+    harmless = [name for name in HARMLESS if name in calls["Allowed"]]
+    assert bool(calls["Refused"]) == (options == ())
+    assert {"read", "ptrace"} <= set(harmless)
+    tried = [*calls["Refused"], *harmless]
+    done = box("exec", container, "/caller", *(str(numbers[name]) for name in tried))
+    answers = [int(line.split()[1]) for line in done.stdout.splitlines()]
+    by_filter = (errno.EPERM, errno.ENOSYS)
+    wrong = [
+        (name, code)
+        for name, code in zip(tried, answers, strict=True)
+        if (code in by_filter) is not (name in calls["Refused"])
+    ]
+    assert wrong == []
+
+
+def test_the_devices_that_it_says_open_do(box: Box) -> None:
+    options = ("--cap-add", "SYSLOG")  # else the kernel's messages may be closed to all
+    container = box.up(*options, "--device", "/dev/kmsg:/dev/mine:r", "-v", "/dev:/d")
+    nodes = facts(reported(box, container), "devices")["Nodes"]
+    assert isinstance(nodes, list)
+    allowed = {node["Path"]: node["Allowed"] for node in nodes}
+    assert (allowed["/dev/mine"], allowed["/d/kmsg"]) == ("rm", "rm")
+    assert set("rw") <= set(allowed["/d/null"])
+    for path in ("/dev/mine", "/d/kmsg", "/d/null", "/dev/null", "/dev/tty"):
+        for letter, redirection in (("r", "<"), ("w", ">")):
+            done = box.attempt("exec", container, "sh", "-c", f": {redirection} {path}")
+            opens = done.returncode == 0 or "No such device or address" in done.stderr
+            assert opens is (letter in allowed[path]), (path, letter, done.stderr)
+
+
+def test_what_it_says_of_programs_with_rights_is_so(box: Box, tmp_path: Path) -> None:
+    source = '#include <stdio.h>\n#include <unistd.h>\nint main() { printf("%d", geteuid()); }'
+    program = compiled(source, tmp_path)
+    for option, gains in (("no-new-privileges", False), ("no-new-privileges=false", True)):
+        script = "cp /euid /bin/as-root; chmod 4755 /bin/as-root; exec sleep 600"
+        words = ("--security-opt", option, "-v", f"{program}:/euid:ro")
+        container = box.up(*words, command=("sh", "-c", script))
+        box.inside(container, "until [ -u /bin/as-root ]; do sleep 0.01; done")
+        told = {one.name: one.severity for one in reported(box, container).findings}
+        assert (told["set-id-files"] == "ok") is not gains
+        assert box("exec", "-u", "1000", container, "/bin/as-root").stdout == (
+            "0" if gains else "1000"
+        )

@@ -30,11 +30,13 @@ if TYPE_CHECKING:
     from onggi.engine.security.facts import Credentials
 
 _WRITE = 2
-# Since when a PID namespace has its own: commit 7863dcc72d0f ("pid: allow pid_max to be set per pid
-# namespace"). From outside nothing else tells.
-_OWN_PID_MAX = (6, 14)
-# Files of procfs that ask for a capability beside: arch/x86/kernel/cpu/mtrr/if.c, mtrr_open.
-_ASKED_AT_OPENING = {"/mtrr": "CAP_SYS_ADMIN"}
+# What changed, and since when; from outside nothing else tells.
+_FREE_PRESSURE = (
+    6,
+    5,
+)  # commit d82caa273565 ("sched/psi: Allow unprivileged polling of N*2s period")
+_OWN_IPC = (6, 9)  # 50ec499b9a43 ("sysctl: allow change system v ipc sysctls inside ipc namespace")
+_OWN_PID_MAX = (6, 14)  # 7863dcc72d0f ("pid: allow pid_max to be set per pid namespace")
 
 
 def may_write(
@@ -49,10 +51,26 @@ def may_write(
         return False
     if fstype == "proc" and path.startswith("/sys/"):
         return _may_set(who, path[len("/sys/") :], status, own)
-    if fstype == "proc" and path in _ASKED_AT_OPENING and not _holds(who, _ASKED_AT_OPENING[path]):
+    asked = _asked_at_opening(path) if fstype == "proc" else ""
+    if asked and not (who.users is None and _holds(who, asked)):
         return False
     overrides = _holds(who, "CAP_DAC_OVERRIDE") and who.maps(status.st_uid, status.st_gid)
     return overrides or bool(_class(who, status) & _WRITE)
+
+
+def _asked_at_opening(path: str) -> str:
+    """Return the capability over the host that a file of procfs asks for, beside everything else.
+
+    Source: arch/x86/kernel/cpu/mtrr/if.c, mtrr_open; kernel/sched/psi.c, psi_open.
+    """
+    if path == "/mtrr":
+        return "CAP_SYS_ADMIN"
+    is_old = _release() < _FREE_PRESSURE
+    return "CAP_SYS_RESOURCE" if is_old and path.startswith("/pressure/") else ""
+
+
+def _release() -> tuple[int, int]:
+    return kernel_version(os.uname().release)
 
 
 def _may_set(who: Credentials, path: str, status: os.stat_result, own: frozenset[str]) -> bool:
@@ -63,7 +81,8 @@ def _may_set(who: Credentials, path: str, status: os.stat_result, own: frozenset
         return as_root and _holds(who, "CAP_SYS_RESOURCE")
     if kind == "network" and _holds(who, "CAP_NET_ADMIN") and _governs(who, "network", own):
         return as_root
-    if kind in ("ipc", "pid") and kind in own and _is_own_root(who):
+    is_root = _is_own_root(who) and kind in own
+    if is_root and (kind == "pid" or (kind == "ipc" and _release() >= _OWN_IPC)):
         return as_root
     return bool(_global_class(who, status) & _WRITE)
 
@@ -72,8 +91,8 @@ def namespace_of(name: str) -> str:
     """Return the kind of namespace that has its own value of a parameter; "": the whole kernel."""
     if name.startswith("user."):
         return "user"
-    if name == "kernel.pid_max" and kernel_version(os.uname().release) >= _OWN_PID_MAX:
-        return "pid"
+    if name == "kernel.pid_max":
+        return "pid" if _release() >= _OWN_PID_MAX else ""
     # It sets nothing any more, so nobody may ask for it, but it is there.
     return "ipc" if name == "kernel.auto_msgmni" else of_parameter(name)
 

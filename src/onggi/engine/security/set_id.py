@@ -17,7 +17,7 @@ from onggi.store.merge import Stack
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from onggi.engine.security.facts import Facts, Json
     from onggi.store.merge import Found, View
@@ -28,19 +28,22 @@ _MOST = 6
 
 def examine(facts: Facts) -> Section:
     """Say which programs carry rights, and whether they give them."""
-    files = list(_files(facts))
+    found = list(files(facts.trees))
     return Section(
         "set-id-files",
         "Programs with rights of their own",
-        findings=[_finding(facts, files)],
-        lines=[("found", str(len(files)) if files else "none")],
-        facts=files,
+        findings=[_finding(facts, found)],
+        lines=[("found", str(len(found)) if found else "none")],
+        facts=found,
     )
 
 
-def _files(facts: Facts) -> Iterator[Json]:
-    """Yield what each file with a set-ID bit or capabilities gives; paths are sorted."""
-    with Stack(facts.trees) as stack:
+def files(trees: Sequence[str]) -> Iterator[Json]:
+    """Yield what each file with a set-ID bit or capabilities gives, directory by directory.
+
+    Args: trees: the directories of the root, the topmost first.
+    """
+    with Stack(trees) as stack:
         for view in stack.walk():
             for found in view.entries():
                 if stat.S_ISREG(found.status.st_mode):
@@ -75,13 +78,13 @@ def _capabilities(view: View, found: Found) -> list[str]:
     return [name.removeprefix("CAP_") for name in capability.names(bits)]
 
 
-def _finding(facts: Facts, files: list[Json]) -> Finding:
-    if not files:
+def _finding(facts: Facts, found: list[Json]) -> Finding:
+    if not found:
         what = "no program has a set-user-ID or set-group-ID bit, or capabilities"
         return Finding("set-id-files", OK, what)
-    rest = len(files) - _MOST
-    details = [*map(_told, files[:_MOST]), *([f"and {rest} more"] if rest > 0 else [])]
-    count = "1 program carries" if len(files) == 1 else f"{len(files)} programs carry"
+    rest = len(found) - _MOST
+    details = [*map(_told, found[:_MOST]), *([f"and {rest} more"] if rest > 0 else [])]
+    count = "1 program carries" if len(found) == 1 else f"{len(found)} programs carry"
     if facts.credentials.no_new_privs:
         what = f"{count} rights of their own, which no_new_privs withholds"
         return Finding("set-id-files", OK, what, details=details)
