@@ -304,6 +304,18 @@ def test_a_score_may_be_raised(runtime: UserRuntime) -> None:
     assert words.strip() == "700"
 
 
+def test_what_exec_runs_may_have_another_score(ours: UserRuntime) -> None:
+    name = ours.identifier()
+    bundle = ours.bundle(name, "sleep", "100")
+    ours("run", "--detach", "--bundle", bundle, name)
+    process = json.loads((bundle / "config.json").read_text())["process"]
+    process |= {"args": ["cat", "/proc/self/oom_score_adj"], "oomScoreAdj": 800}
+    (bundle / "process.json").write_text(json.dumps(process))
+    (bundle / "process.json").chmod(0o644)
+    done = ours("exec", "--process", bundle / "process.json", name)
+    assert done.stdout.strip() == "800"
+
+
 def test_without_control_groups(ours: UserRuntime) -> None:
     name = ours.identifier()
     ours("run", "--detach", "--bundle", ours.bundle(name, "sh", "-c", "sleep 100; true"), name)
