@@ -256,14 +256,19 @@ def test_a_namespace_of_another_container(ours: UserRuntime) -> None:
             path = f"/proc/{pid}/ns/{kind}"
             config["linux"]["namespaces"].append({"type": kind, "path": path})
         del config["linux"]["uidMappings"], config["linux"]["gidMappings"]
+        config["process"]["oomScoreAdj"] = 600
 
     links = " ".join(f"/proc/self/ns/{kind}" for kind in ("user", "ipc", "pid"))
     done = ours.run(
-        "sh", "-c", f"for one in {links}; do busybox readlink $one; done", change=change
+        "sh",
+        "-c",
+        f"for one in {links}; do busybox readlink $one; done; cat /proc/self/oom_score_adj",
+        change=change,
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.split() == [
-        os.readlink(f"/proc/{pid}/ns/{kind}") for kind in ("user", "ipc", "pid")
+        *(os.readlink(f"/proc/{pid}/ns/{kind}") for kind in ("user", "ipc", "pid")),
+        "600",
     ]
 
 

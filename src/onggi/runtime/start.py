@@ -140,7 +140,7 @@ def _fork(
             joins = plan.born_into if plan.alone else users
             pid = _fork_through(joins, plan, context, flags | _born_with(plan))
         else:
-            pid = fork_into(plan.cgroups, context, flags | _born_with(plan))
+            pid = _fork_unseen(plan, context, flags | _born_with(plan))
         if pid == 0:
             os.close(ours)
             become(plan, standard_fds, context, follow)
@@ -150,6 +150,18 @@ def _fork(
     finally:
         for fd in filter(lambda fd: fd >= 0, (*way_back, context.stub_fd)):
             os.close(fd)
+
+
+def _fork_unseen(plan: Plan, context: Context, flags: int) -> int:
+    """Fork the first process so that whoever it is born among cannot trace it at any moment."""
+    before, pid = process.dumpable(), -1
+    process.set_dumpable(False)  # which a child inherits
+    try:
+        pid = fork_into(plan.cgroups, context, flags)
+    finally:
+        if pid and before:
+            process.set_dumpable(True)
+    return pid
 
 
 def _leave(plan: Plan, way_back: list[int]) -> None:
@@ -203,7 +215,10 @@ def _be_between(joins: list[Step], plan: Plan, context: Context, flags: int, the
     """Join, and fork a sibling; return 0 in that alone."""
     pid = -1
     try:
-        failure.apply_steps("host", joins, context)
+        for step in joins:
+            if isinstance(step, namespaces.JoinNamespace):
+                process.set_dumpable(False)  # who is there may have every right over it
+            failure.apply_steps("host", [step], context)
         pid = fork_into(plan.cgroups, context, flags | clone.CLONE_PARENT)
         if pid:
             channel.send(theirs, b"%d" % pid)
@@ -336,9 +351,9 @@ def become(
     def steps() -> None:
         os.umask(UMASK)
         process.set_pdeathsig(SIGKILL)
-        if plan.alone:
-            # Who maps it must see it as his own, and so must it see its files in /proc. It is in
-            # namespaces of its own by now, in which there is nobody else, and in no other.
+        if plan.alone and follow is not None:
+            # Who maps it must see it as his own, and so must it see its files in /proc. It is alone
+            # in a user namespace by now, and has joined no other namespace yet.
             process.set_dumpable(True)
         failure.apply_steps("host", plan.join, context)
         if follow is not None:

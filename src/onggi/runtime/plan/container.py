@@ -142,7 +142,9 @@ def plan_container(
     return Plan(
         identifier=identifier,
         host=controlled.host,
-        join=[*bounds, *controlled.join] if alone else controlled.join,
+        # A user can set them on nobody but himself: on what will be root of a namespace of its own,
+        # or on what will join another, while nobody there can look at it yet.
+        join=[*bounds, *controlled.join] if alone and mapped_users else controlled.join,
         bounds=[] if alone else bounds,
         children=tuple(kind for kind in ("pid", "time") if kind in fresh),
         container=[
@@ -165,7 +167,10 @@ def plan_container(
             ),
         ],
         cgroups=controlled.paths,
-        born_into=_plan_birth(fresh, joined, linux),
+        born_into=[
+            *(bounds if alone and not mapped_users else []),
+            *_plan_birth(fresh, joined, linux),
+        ],
         owner=_owner(spec, mapped_users),
         terminal=bool(spec.get("terminal")),
         user_map=mapped_users,
