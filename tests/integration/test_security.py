@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from onggi.engine.options import ContainerOptions
+from onggi.engine.security import mounts
 from onggi.runtime.seccomp import default
 from support.box import Box
 from support.command import Words
@@ -298,6 +299,21 @@ def test_links_in_the_root_lead_nowhere(box: Box) -> None:
     assert {node["Path"] for node in report["Facts"]["devices"]["Nodes"]} == {
         f"/dev/{name}" for name in ("null", "zero", "full", "random", "urandom", "tty")
     }
+
+
+def test_an_engine_s_socket_in_a_directory_that_is_shown(
+    box: Box, directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To connect to a socket, it is enough to read: that the mount is read-only closes nothing."""
+    monkeypatch.setattr(mounts, "_USUAL_SOCKETS", (str(directory / "docker.sock"),))
+    monkeypatch.setitem(mounts._SENSITIVE, str(directory), "what is tried")
+    options = ContainerOptions(image="busybox", volumes=[f"{directory}:/x:ro"])
+    with box.engine() as engine:
+        (finding,) = (
+            one for one in engine.security(options).findings if one.name == "mount:sensitive:/x"
+        )
+    assert finding.severity == "high"
+    assert f"the socket {directory}/docker.sock" in finding.what
 
 
 def test_the_values_of_secrets_are_not_shown(box: Box) -> None:

@@ -40,6 +40,11 @@ _ENGINES = (
     *("docker.sock", "containerd.sock", "podman.sock", "crio.sock", "buildkitd.sock", "onggi.sock"),
     *("dockershim.sock", "docker.sock.raw", "cri-dockerd.sock"),
 )
+# Where they usually are: to connect, it is enough to see one.
+_USUAL_SOCKETS = (
+    *("/run/docker.sock", "/run/containerd/containerd.sock", "/run/podman/podman.sock"),
+    *("/run/crio/crio.sock", "/run/buildkit/buildkitd.sock"),
+)
 _SHARED = ("shared", "rshared")
 
 
@@ -75,8 +80,10 @@ def _findings(facts: Facts, bind: Json) -> Iterator[Finding]:
         yield Finding(f"mount:socket:{target}", severity, f"{target} is {socket}", leave_out)
         return
     if meaning:
-        severity = _lessened(facts, MEDIUM)
+        engines = [place for place in _USUAL_SOCKETS if _is_seen(place, source)]
+        severity = _lessened(facts, HIGH if engines else MEDIUM)
         what = f"{target} shows {meaning} ({bind['Source']})"
+        what += f", the socket {engines[0]} of a container engine among it" if engines else ""
         yield Finding(f"mount:sensitive:{target}", severity, what, leave_out)
     if _is_writable(facts, bind):
         severity = _lessened(facts, HIGH if meaning else LOW)
@@ -123,6 +130,12 @@ def _socket(source: str) -> str:
     if _is_engine(source):
         return "the socket of a container engine, which makes any container for who asks"
     return "a socket of a service of the host's" if is_socket else ""
+
+
+def _is_seen(place: str, source: str) -> bool:
+    """Tell whether a socket is there, and below a directory."""
+    is_below = os.path.realpath(place).startswith(f"{source.rstrip('/')}/")
+    return is_below and os.path.exists(place)
 
 
 def _is_engine(source: str) -> bool:
