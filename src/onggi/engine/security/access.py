@@ -30,13 +30,11 @@ if TYPE_CHECKING:
     from onggi.engine.security.facts import Credentials
 
 _WRITE = 2
-# What changed, and since when; from outside nothing else tells.
-_FREE_PRESSURE = (
-    6,
-    5,
-)  # commit d82caa273565 ("sched/psi: Allow unprivileged polling of N*2s period")
-_OWN_IPC = (6, 9)  # 50ec499b9a43 ("sysctl: allow change system v ipc sysctls inside ipc namespace")
-_OWN_PID_MAX = (6, 14)  # 7863dcc72d0f ("pid: allow pid_max to be set per pid namespace")
+# It asks for CAP_SYS_ADMIN beside: arch/x86/kernel/cpu/mtrr/if.c, mtrr_open.
+_MTRR = "/mtrr"
+# Since when: commit 7863dcc72d0f ("pid: allow pid_max to be set per pid namespace"). From outside
+# nothing else tells.
+_OWN_PID_MAX = (6, 14)
 
 
 def may_write(
@@ -51,22 +49,14 @@ def may_write(
         return False
     if fstype == "proc" and path.startswith("/sys/"):
         return _may_set(who, path[len("/sys/") :], status, own)
-    asked = _asked_at_opening(path) if fstype == "proc" else ""
-    if asked and not (who.users is None and _holds(who, asked)):
+    if fstype == "proc" and path == _MTRR and not _governs_host(who):
         return False
     overrides = _holds(who, "CAP_DAC_OVERRIDE") and who.maps(status.st_uid, status.st_gid)
     return overrides or bool(_class(who, status) & _WRITE)
 
 
-def _asked_at_opening(path: str) -> str:
-    """Return the capability over the host that a file of procfs asks for, beside everything else.
-
-    Source: arch/x86/kernel/cpu/mtrr/if.c, mtrr_open; kernel/sched/psi.c, psi_open.
-    """
-    if path == "/mtrr":
-        return "CAP_SYS_ADMIN"
-    is_old = _release() < _FREE_PRESSURE
-    return "CAP_SYS_RESOURCE" if is_old and path.startswith("/pressure/") else ""
+def _governs_host(who: Credentials) -> bool:
+    return who.users is None and _holds(who, "CAP_SYS_ADMIN")
 
 
 def _release() -> tuple[int, int]:
@@ -81,8 +71,7 @@ def _may_set(who: Credentials, path: str, status: os.stat_result, own: frozenset
         return as_root and _holds(who, "CAP_SYS_RESOURCE")
     if kind == "network" and _holds(who, "CAP_NET_ADMIN") and _governs(who, "network", own):
         return as_root
-    is_root = _is_own_root(who) and kind in own
-    if is_root and (kind == "pid" or (kind == "ipc" and _release() >= _OWN_IPC)):
+    if kind in ("ipc", "pid") and kind in own and _is_own_root(who):
         return as_root
     return bool(_global_class(who, status) & _WRITE)
 
