@@ -116,7 +116,7 @@ class Ordinary(Onggi):
         """Return the PID of the process that keeps the user's namespace."""
         import json
 
-        file = self.run("cat", self.root / "run/holder")
+        file = self.run("/bin/cat", self.root / "run/holder")
         return int(json.loads(file.stdout)["pid"])
 
 

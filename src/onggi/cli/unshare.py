@@ -6,7 +6,7 @@ import os
 import signal
 
 from onggi.cli.options import Command
-from onggi.engine.ahead import is_root, ready
+from onggi.engine.ahead import is_root, ready_to_mount
 from onggi.errors import Conflict
 
 TYPE_CHECKING = False
@@ -34,7 +34,7 @@ def execute(given: Given, invocation: Invocation) -> int:
     """Become the program, in the namespace; return only if it could not be executed."""
     if is_root():
         raise Conflict("root needs no namespace to be root in", hint="run the program itself")
-    ready(invocation.root)
+    ready_to_mount(invocation.root)
     words = given.arguments or [os.environ.get("SHELL", "/bin/sh")]
     return _become(words, invocation)
 

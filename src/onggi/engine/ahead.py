@@ -32,6 +32,14 @@ def ready(root: str | None) -> str | None:
     return root
 
 
+def ready_to_mount(root: str | None) -> None:
+    """As `ready`, and have a mount namespace of our own."""
+    from onggi.engine import own_mounts
+
+    ready(root)
+    own_mounts.require()
+
+
 def fork_ahead(root: str | None) -> tuple[str | None, int]:
     """Fork what will be a monitor, see runtime/ahead.py.
 

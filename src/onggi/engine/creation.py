@@ -189,7 +189,11 @@ def _in_memory(store: Store) -> str:
 
     Root's stores lie where root put them, and are refused by the kernel's words.
     """
-    reason = "" if user_namespace.is_first() else store.snapshots.refusal()
+    if user_namespace.is_first():
+        return ""
+    from onggi.engine import own_mounts
+
+    reason = own_mounts.refusal(store)
     if not reason:
         return ""
     return (

@@ -240,9 +240,11 @@ class Images:
 
         from onggi.build.builder import build
         from onggi.build.progress import Warned, make_renderer
+        from onggi.engine import own_mounts
         from onggi.engine.building import ContainerExecutor
 
         self._require_writable()
+        own_mounts.require()
         executor = ContainerExecutor(self._engine, hosts=options.hosts, limits=options.limits)
         renderer = make_renderer(progress, sys.stderr) if isinstance(progress, str) else None
         show = renderer or progress
@@ -257,10 +259,10 @@ class Images:
 
     def _require_writable(self) -> None:
         """Refuse to build where an ordinary user's overlayfs cannot write to the store."""
+        from onggi.engine import own_mounts
         from onggi.errors import Unsupported
-        from onggi.linux import user_namespace
 
-        reason = "" if user_namespace.is_first() else self._store.snapshots.refusal()
+        reason = own_mounts.refusal(self._store)
         if reason:
             raise Unsupported(
                 f"overlayfs cannot write to the file system of {self._store.root}: {reason}",
@@ -281,8 +283,10 @@ class Images:
             further packages, for Debian. progress: called with a line at every stage.
         Raises: InvalidInput: no such source; Unsupported: a program is missing; BootstrapFailed.
         """
+        from onggi.engine import own_mounts
         from onggi.engine.bootstrap import base
 
+        own_mounts.require()
         return base.bootstrap(self._store, source, reference, include, progress or _nobody)
 
 

@@ -1,11 +1,11 @@
 """What makes an ordinary user root of a namespace of his own, before anything else is done.
 
-A process that is not root joins, or makes, the user namespace of its store (holder.py), and takes a
-mount namespace of its own. There it is root over what the user has: it may mount overlayfs, make
-further namespaces, and own files as any ID of the user's ranges. All else of the house goes on as
-for root. The working directory, groups and descriptors stay what they were.
+A process that is not root joins, or makes, the user namespace of its store (holder.py). There it is
+root over what the user has: it may make further namespaces, mount overlayfs in those, and own files
+as any ID of the user's ranges. All else of the house goes on as for root. The working directory,
+groups, mounts (see own_mounts.py) and descriptors stay what they were.
 
-Source: user_namespaces(7); mount_namespaces(7).
+Source: user_namespaces(7).
 """
 
 from __future__ import annotations
@@ -96,7 +96,6 @@ def _join(pidfd: int) -> None:
     os.setresgid(0, 0, 0)
     os.setresuid(0, 0, 0)
     process.set_dumpable(True)  # our files in /proc are the user's again, who is root here
-    namespace.unshare(namespace.CLONE_NEWNS)
 
 
 def end(run: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 
+from onggi.engine import own_mounts
 from onggi.linux import probe, user_namespace
 from onggi.runtime.failure import StartFailed
 
@@ -79,7 +80,10 @@ def missing() -> list[str]:
 
 
 def _needed() -> tuple[tuple[Callable[[], bool], tuple[str, ...], str], ...]:
-    return (*_NEEDED, *_NEEDED_BY_ROOT) if user_namespace.is_first() else _NEEDED
+    if user_namespace.is_first():
+        return (*_NEEDED, *_NEEDED_BY_ROOT)
+    own_mounts.require()  # or nothing about mounts would work
+    return _NEEDED
 
 
 def name_in(error: BaseException) -> None:
