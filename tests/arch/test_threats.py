@@ -9,7 +9,7 @@ from types import ModuleType
 import pytest
 
 from support.repository import ROOT
-from support.threats import rows, withstands
+from support.threats import BAD_LUCK, BUNDLE, FROM_INSIDE, INSIDE, rows, withstands
 
 SCRIPT = ROOT / "scripts" / "threats"
 
@@ -28,6 +28,19 @@ def threats() -> ModuleType:
 def test_each_attack_of_each_row_is_tried(threats: ModuleType) -> None:
     untried = [f"{key}: {attack}" for (key, attack), by in threats.tried().items() if not by]
     assert not untried, "no test tries\n  " + "\n  ".join(untried)
+
+
+def test_what_comes_from_inside_is_tried_from_inside_and_by_a_bundle(threats: ModuleType) -> None:
+    proofs = threats.tried()
+    for row in FROM_INSIDE:
+        ways = {one.way for attack in row.attacks for one in proofs[row.key, attack]}
+        assert INSIDE in ways, f"nothing tries {row.key} from inside of a container"
+        assert (BUNDLE in ways) != bool(row.no_bundle), f"{row.key}: a bundle, or why none can"
+
+
+def test_bad_luck_is_tried(threats: ModuleType) -> None:
+    proofs = threats.tried()
+    assert all(proofs[row.key, attack] for row in BAD_LUCK for attack in row.attacks)
 
 
 def test_the_document_says_what_the_marks_say() -> None:
@@ -49,3 +62,5 @@ def test_a_mark_of_no_row_is_refused() -> None:
         withstands("cgroups", "no such attack")
     with pytest.raises(LookupError):
         withstands("cgroups")
+    with pytest.raises(LookupError):
+        withstands("cgroups", "cgroup files are written", by="no such way")

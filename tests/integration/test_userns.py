@@ -17,7 +17,7 @@ from onggi.engine.options import ContainerOptions
 from onggi.errors import Unavailable
 from support.command import Onggi, disk_of_module
 from support.requirements import requires
-from support.threats import withstands
+from support.threats import INSIDE, withstands
 
 pytestmark = requires(
     *("root", "overlayfs", "busybox", "compiler", "cgroup-pids"),
@@ -153,7 +153,7 @@ class TestInside:
         script = "echo x > /dev/null; head -c 4 /dev/zero | wc -c; head -c 1 /dev/urandom | wc -c"
         assert sh(jar, script).split() == ["4", "1"]
 
-    @withstands("users", "a device made by root of a user namespace")
+    @withstands("users", "a device made by root of a user namespace", by=INSIDE)
     def test_nobody_can_make_a_device(self, jar: Onggi) -> None:
         said = sh(jar, "mknod /n c 1 3; mknod /w c 0 0; mknod /b b 7 0; ls /")
         assert said.count("peration not permitted") == 3
@@ -192,7 +192,9 @@ class TestInside:
 
 class TestOutside:
     @withstands(
-        "users", "files and processes that count as another container's, or as a user's of the host"
+        "users",
+        "files and processes that count as another container's, or as a user's of the host",
+        by=INSIDE,
     )
     def test_its_processes_are_nobody_of_the_host(self, keep: Keep) -> None:
         kept = keep()
@@ -203,7 +205,9 @@ class TestOutside:
         assert os.readlink(f"/proc/{kept.pid}/ns/user") != os.readlink("/proc/self/ns/user")
 
     @withstands(
-        "users", "files and processes that count as another container's, or as a user's of the host"
+        "users",
+        "files and processes that count as another container's, or as a user's of the host",
+        by=INSIDE,
     )
     def test_its_files_belong_to_its_range(self, keep: Keep) -> None:
         kept = keep()
@@ -216,7 +220,7 @@ class TestOutside:
         status = (kept.upper / "n").stat()
         assert (status.st_uid, status.st_gid) == (kept.first + 33, kept.first + 44)
 
-    @withstands("users", "a set-user-ID file left where the host's users could run it")
+    @withstands("users", "a set-user-ID file left where the host's users could run it", by=INSIDE)
     def test_what_it_makes_set_user_id_is_out_of_reach(self, keep: Keep, tmp_path: Path) -> None:
         kept = keep()
         kept.sh("cp /bin/busybox /mine; chown 0:0 /mine; chmod 6755 /mine")
@@ -233,7 +237,9 @@ class TestOutside:
         assert "Permission denied" in done.stderr
 
     @withstands(
-        "users", "files and processes that count as another container's, or as a user's of the host"
+        "users",
+        "files and processes that count as another container's, or as a user's of the host",
+        by=INSIDE,
     )
     def test_two_containers_share_no_user(self, keep: Keep) -> None:
         first, second = keep(), keep()

@@ -27,7 +27,7 @@ from onggi.resources.setting import Setting
 from onggi.resources.settings import settings
 from onggi.resources.spelling import DeviceLimit
 from support.requirements import requires
-from support.threats import withstands
+from support.threats import INSIDE, withstands
 
 pytestmark = requires("root")
 
@@ -130,7 +130,7 @@ def test_a_tenth_of_a_processor(jar: Jar) -> None:
 
 
 @requires("cgroup-memory")
-@withstands("exhaustion", "processes and memory, as far as asked for")
+@withstands("exhaustion", "processes and memory, as far as asked for", by=INSIDE)
 def test_memory_beyond_the_limit_is_death_by_the_oom_killer(jar: Jar) -> None:
     jar.set(Request(memory=16 * MIB, memory_swap=16 * MIB))
     assert oom_kills(path for _, path in jar.paths) == 0
@@ -182,7 +182,7 @@ def fork_until_refused() -> list[int | None]:
 
 
 @requires("cgroup-pids")
-@withstands("exhaustion", "processes and memory, as far as asked for")
+@withstands("exhaustion", "processes and memory, as far as asked for", by=INSIDE)
 def test_the_fourth_process_of_three_is_refused(jar: Jar) -> None:
     jar.set(Request(pids_limit=3))
     assert jar.run(fork_until_refused) == (0, [2, errno.EAGAIN])
@@ -312,7 +312,7 @@ AS_BY_DEFAULT = {
 
 
 @requires("cgroup-devices")
-@withstands("devices", "/dev/mem made by mknod and opened")
+@withstands("devices", "/dev/mem made by mknod and opened", by=INSIDE)
 def test_the_default_device_rules_in_v1(jar: Jar) -> None:
     hierarchy = next(each for each in jar.hierarchies if "devices" in each.controllers)
     jar.write(plan_v1(DEFAULT_RULES, hierarchy))
@@ -335,7 +335,7 @@ def in_v2(jar: Jar, rules: list[dict[str, Any]], work: Callable[[], Any]) -> Any
         os.close(program)
 
 
-@withstands("devices", "/dev/mem made by mknod and opened")
+@withstands("devices", "/dev/mem made by mknod and opened", by=INSIDE)
 def test_the_default_device_rules_in_v2(jar: Jar) -> None:
     assert in_v2(jar, list(DEFAULT_RULES), try_devices) == AS_BY_DEFAULT
 

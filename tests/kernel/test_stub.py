@@ -19,7 +19,7 @@ from pathlib import Path
 
 import pytest
 
-from onggi.linux import namespace, process
+from onggi.linux import channel, namespace, process
 from onggi.runtime.stub import stub
 
 PYTHON = os.path.realpath(sys.executable)
@@ -32,11 +32,11 @@ class Entered:
     def __init__(self, pid: int, output_fd: int, report_fd: int) -> None:
         self.pid = pid
         self._output_fd = output_fd
-        self._report_fd = report_fd
+        self.report_fd = report_fd
 
     def report(self) -> bytes:
         """Return what was reported; empty once the program runs."""
-        fd, self._report_fd = self._report_fd, -1
+        fd, self.report_fd = self.report_fd, -1
         return _read_all(fd)
 
     def line(self) -> bytes:
@@ -53,8 +53,8 @@ class Entered:
     def end(self) -> tuple[int, bytes]:
         """Wait; return the exit code (negative for a signal) and the rest of the output."""
         output = _read_all(self._output_fd)
-        if self._report_fd >= 0:
-            os.close(self._report_fd)
+        if self.report_fd >= 0:
+            os.close(self.report_fd)
         return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1]), output
 
 
@@ -70,11 +70,13 @@ def enter(
     *,
     mode: bytes = b"",
     filter_fd: int = -1,
+    listener_fd: int = -1,
     before: Callable[[], object] = int,
 ) -> Entered:
     """Fork, and let the child go through `enter`; `before` runs in the child."""
     output_fd, output_end = os.pipe()
-    report_fd, report_end = os.pipe()
+    report_fd, report_end = channel.pair()
+    channel.name_senders(report_fd)
     pid = os.fork()
     if pid == 0:
         try:
@@ -82,7 +84,15 @@ def enter(
             os.dup2(output_end, 2)
             before()
             words = [os.fsencode(word) for word in argv]
-            stub.exec_stub(path, words, env, report_fd=report_end, filter_fd=filter_fd, mode=mode)
+            stub.exec_stub(
+                path,
+                words,
+                env,
+                report_fd=report_end,
+                filter_fd=filter_fd,
+                listener_fd=listener_fd,
+                mode=mode,
+            )
         finally:
             os._exit(99)
     os.close(output_end)
@@ -413,16 +423,18 @@ def test_wrong_use_is_explained(command: list[str], env: dict[str, str], argv: l
 # Born elsewhere.
 
 
-def born(report: bytes) -> int:
-    """Read the PID of a sibling from what was reported."""
-    assert len(report) == stub.PID_BYTES
-    return int.from_bytes(report, "little")
+def born(usher: Entered) -> int:
+    """Hear that a sibling was born, and let it know; return its PID."""
+    message, _, pid = channel.receive_from(usher.report_fd)
+    assert message == stub.BIRTH
+    channel.send(usher.report_fd, stub.KNOWN)
+    return pid
 
 
 def test_what_is_born_is_a_sibling_that_leads_a_session() -> None:
     code = "import os; print(os.getppid(), os.getsid(0) == os.getpid(), flush=True)"
     usher = python(code, mode=stub.BORN)
-    pid = born(usher.report())
+    pid = born(usher)
     assert usher.line() == b"%d True\n" % os.getpid()
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
     assert usher.end() == (0, b"")
@@ -433,7 +445,7 @@ def test_it_is_born_in_another_pid_namespace_where_only_the_program_ever_is() ->
         namespace.unshare(namespace.CLONE_NEWPID)
 
     usher = python("import os; print(os.getpid(), flush=True)", mode=stub.BORN, before=before)
-    pid = born(usher.report())
+    pid = born(usher)
     assert usher.line() == b"1\n"
     os.waitpid(pid, 0)
     assert usher.end() == (0, b"")
@@ -447,7 +459,7 @@ def test_what_is_born_on_a_terminal_has_it() -> None:
 
     code = "import os; print(os.ttyname(0), os.tcgetpgrp(0) == os.getpid(), flush=True)"
     usher = python(code, mode=stub.BORN_ON_TERMINAL, before=before)
-    pid = born(usher.report())
+    pid = born(usher)
     assert usher.line() == f"{os.ttyname(slave)} True\n".encode()
     os.waitpid(pid, 0)
     assert usher.end()[0] == 0
@@ -466,14 +478,47 @@ def test_without_a_terminal_it_is_told_that_there_is_none() -> None:
 
 
 def codes(usher: Entered, refusal: bytes) -> tuple[int, int]:
-    """Return how the usher and the program ended, once the one told of a PID, the other of this."""
-    report = usher.report()  # either may have been quicker
-    pid = born(report.removeprefix(refusal) if report.startswith(refusal) else report[:8])
-    assert refusal in (report[:4], report[-4:])
+    """Return how the usher and the program ended, once what was born has reported this."""
+    pid = born(usher)
+    assert usher.report() == refusal
     code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
     return usher.end()[0], code
 
 
-def test_a_program_that_is_missing_is_reported_beside_the_pid(tmp_path: Path) -> None:
+def test_a_program_that_is_missing_is_reported_after_the_birth(tmp_path: Path) -> None:
     usher = enter(str(tmp_path / "missing"), ["missing"], mode=stub.BORN)
     assert codes(usher, bytes([errno.ENOENT, 0, 0, 0])) == (0, 127)
+
+
+def test_what_is_born_does_nothing_before_its_parent_knows_of_it(tmp_path: Path) -> None:
+    """Nobody answers: were it to go on, it would run with a PID that nobody was told."""
+    usher = enter("/bin/touch", ["touch", str(tmp_path / "ran")], mode=stub.BORN)
+    message, _, pid = channel.receive_from(usher.report_fd)
+    assert message == stub.BIRTH
+    os.close(usher.report_fd)
+    usher.report_fd = -1
+    assert usher.end()[0] == 0
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 126
+    assert not (tmp_path / "ran").exists()
+
+
+def test_what_is_born_waits_at_a_socket_to_be_started(tmp_path: Path) -> None:
+    path = str(tmp_path / "start")
+    listener_fd = channel.listen(path)
+    usher = python("print('runs')", mode=stub.BORN, listener_fd=listener_fd)
+    pid = born(usher)
+    assert usher.report() == b""
+    for word in (b"no", b"gone", b"g"):
+        fd = channel.connect(path)
+        channel.send(fd, word)
+        assert channel.receive(fd)[0] == b""  # it hangs up
+        os.close(fd)
+    os.close(channel.connect(path))
+    fd = channel.connect(path)
+    channel.send(fd, b"go")
+    assert channel.receive(fd)[0] == b"ready"
+    assert channel.receive(fd)[0] == b""
+    for one in (fd, listener_fd):
+        os.close(one)
+    assert usher.end() == (0, b"runs\n")
+    assert os.waitpid(pid, 0)[1] == 0

@@ -14,18 +14,18 @@ from support.box import Box
 from support.logs import files
 from support.programs import compiled, said
 from support.requirements import requires
-from support.threats import withstands
+from support.threats import INSIDE, withstands
 
 pytestmark = requires("root", "overlayfs", "busybox", "compiler")
 
 
-@withstands("exhaustion", "processes, by default")
+@withstands("exhaustion", "processes, by default", by=INSIDE)
 def test_processes_are_bounded_by_default(box: Box) -> None:
     shown = box.sh("cat /sys/fs/cgroup/pids/pids.max /sys/fs/cgroup/pids.max 2>/dev/null; true")
     assert shown == "2048"
 
 
-@withstands("exhaustion", "/dev and /dev/shm")
+@withstands("exhaustion", "/dev and /dev/shm", by=INSIDE)
 @pytest.mark.parametrize("place", ["/dev", "/dev/shm"])
 def test_memory_behind_device_files_is_bounded(box: Box, place: str) -> None:
     script = f"dd if=/dev/zero of={place}/x bs=1M count=70 2>&1; du -m {place}/x"
@@ -111,7 +111,7 @@ int main(int argc, char **argv) {
 """
 
 
-@withstands("exhaustion", "an endless writer that stays when its container ends")
+@withstands("exhaustion", "an endless writer that stays when its container ends", by=INSIDE)
 def test_an_endless_writer_does_not_keep_its_container_alive(box: Box, tmp_path: Path) -> None:
     program = compiled(HANDED_ON, tmp_path)
     options = ("-v", f"{program}:/hand:ro", "-v", "shared:/v")
@@ -140,7 +140,7 @@ int main(int argc, char **argv) {
 """
 
 
-@withstands("neighbours", "abstract sockets of the host's")
+@withstands("neighbours", "abstract sockets of the host's", by=INSIDE)
 def test_abstract_sockets_of_the_host_are_not_there(box: Box, tmp_path: Path) -> None:
     program = compiled(CONNECT, tmp_path)
     with socket.socket(socket.AF_UNIX) as listener:
@@ -153,7 +153,7 @@ def test_abstract_sockets_of_the_host_are_not_there(box: Box, tmp_path: Path) ->
     assert said(shown) == {"connect": "Connection refused"}
 
 
-@withstands("neighbours", "the host's loopback")
+@withstands("neighbours", "the host's loopback", by=INSIDE)
 def test_the_loopback_of_the_host_is_another(box: Box) -> None:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
@@ -162,7 +162,7 @@ def test_the_loopback_of_the_host_is_another(box: Box) -> None:
         assert "refused" in box.sh(f"nc -w 2 127.0.0.1 {port} </dev/null 2>&1 || echo refused")
 
 
-@withstands("neighbours", "processes of the host's and of other containers signalled")
+@withstands("neighbours", "processes of the host's and of other containers signalled", by=INSIDE)
 def test_only_processes_of_its_own_are_seen_and_signalled(box: Box) -> None:
     other = box.up()
     bystander = subprocess.Popen(["sleep", "60"])
@@ -177,7 +177,9 @@ def test_only_processes_of_its_own_are_seen_and_signalled(box: Box) -> None:
         bystander.wait()
 
 
-@withstands("neighbours", "what is mounted below the host's /sys, with the host's network")
+@withstands(
+    "neighbours", "what is mounted below the host's /sys, with the host's network", by=INSIDE
+)
 @pytest.mark.parametrize("options", [(), ("--privileged",)])
 def test_mounts_below_the_host_s_sys_stay_outside(box: Box, options: tuple[str, ...]) -> None:
     words = ["run", "--rm", "--network", "host", *options, "busybox"]
@@ -188,7 +190,9 @@ def test_mounts_below_the_host_s_sys_stay_outside(box: Box, options: tuple[str, 
     assert done.stdout.strip() == "0", done
 
 
-@withstands("neighbours", "the store and the run directory opened by other users of the host")
+@withstands(
+    "neighbours", "the store and the run directory opened by other users of the host", by=INSIDE
+)
 def test_others_on_the_host_reach_neither_layers_nor_pipes(box: Box) -> None:
     """CVE-2021-41091: set-user-ID programs of an image must not be there for users of the host."""
     container = box.up()

@@ -13,11 +13,12 @@ from onggi.runtime.steps import devices, mounts, namespaces, process
 from onggi.runtime.steps.base import Context
 from support.box import Box
 from support.child import run_in_child
-from support.looking import RACER
+from support.looking import RACER, WATCHER
 from support.programs import compiled
 from support.ptys import Terminal
 from support.requirements import requires
-from support.threats import withstands
+from support.swapping import SWAPPER
+from support.threats import INSIDE, withstands
 
 pytestmark = requires("root")
 in_containers = requires("overlayfs", "busybox", "compiler")
@@ -28,6 +29,7 @@ in_containers = requires("overlayfs", "busybox", "compiler")
     "own program",
     "opened or written through /proc/PID/exe while `exec` enters",
     "memory, descriptors or directory of what enters looked at through /proc",
+    by=INSIDE,
 )
 @pytest.mark.time_limit(180)
 @pytest.mark.parametrize("rights", [(), ("--cap-add", "SYS_PTRACE")], ids=["plain", "may trace"])
@@ -46,46 +48,11 @@ def test_what_enters_by_exec_shows_nothing_of_the_host(
     assert int(counts.split()[1]) >= 10, "the race was never on"
 
 
-WATCHER = r"""
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <time.h>
-#include <unistd.h>
-
-/* Print each new process that holds more capabilities than the first one, which is us. */
-
-static unsigned long long permitted(int pid) {
-    char path[64], line[256];
-    unsigned long long held = 0;
-    snprintf(path, sizeof path, "/proc/%d/status", pid);
-    FILE *file = fopen(path, "r");
-    if (!file) return 0;
-    while (fgets(line, sizeof line, file))
-        if (!strncmp(line, "CapPrm:", 7)) held = strtoull(line + 7, 0, 16);
-    fclose(file);
-    return held;
-}
-
-int main(void) {
-    unsigned long long own = permitted(1);
-    time_t end = time(0) + PATIENCE;
-    int newest = 1, seen = 0;
-    while (time(0) < end && access("/stop", F_OK))
-        for (int pid = newest > 4 ? newest - 3 : 2; pid < newest + 4; pid++) {
-            unsigned long long held = permitted(pid);
-            if (held & ~own) printf("GOT %llx in %d\n", held, pid);
-            if (held && pid > newest) { seen++; newest = pid; }
-        }
-    printf("seen %d\n", seen);
-    return 0;
-}
-"""
-
-
 @in_containers
 @withstands(
-    "own program", "rights of the host's root held by what `exec` makes inside, while it enters"
+    "own program",
+    "rights of the host's root held by what `exec` makes inside, while it enters",
+    by=INSIDE,
 )
 @pytest.mark.time_limit(180)
 def test_what_exec_makes_inside_never_has_more_rights(box: Box, tmp_path: Path) -> None:
@@ -103,7 +70,7 @@ def test_what_exec_makes_inside_never_has_more_rights(box: Box, tmp_path: Path) 
 
 
 @in_containers
-@withstands("own program", "the sealed program that stands between is written to")
+@withstands("own program", "the sealed program that stands between is written to", by=INSIDE)
 def test_the_program_between_cannot_be_changed(box: Box) -> None:
     container = box.up("--init")
     script = (
@@ -151,6 +118,7 @@ def with_descriptor(box: Box, fd: int, *words: str) -> "subprocess.CompletedProc
     "a working directory of /proc/self/fd/N, by `run` and by `exec`",
     "a program named /proc/self/fd/N/…",
     "descriptors of the caller's passed on",
+    by=INSIDE,
 )
 @pytest.mark.parametrize("verb", ["run", "exec"])
 def test_a_directory_that_the_caller_holds_is_no_way_out(
@@ -172,7 +140,7 @@ def test_a_directory_that_the_caller_holds_is_no_way_out(
 
 
 @in_containers
-@withstands("descriptors", "an image whose WORKDIR is /proc/self/fd/N")
+@withstands("descriptors", "an image whose WORKDIR is /proc/self/fd/N", by=INSIDE)
 def test_an_image_cannot_choose_a_directory_outside(box: Box, tmp_path: Path) -> None:
     for number in range(3, 12):
         (tmp_path / "Dockerfile").write_text(f"FROM busybox\nWORKDIR /proc/self/fd/{number}\n")
@@ -200,7 +168,7 @@ int main(void) {
 
 
 @in_containers
-@withstands("descriptors", "the caller's terminal opened as /dev/tty, or typed into")
+@withstands("descriptors", "the caller's terminal opened as /dev/tty, or typed into", by=INSIDE)
 @pytest.mark.parametrize("verb", ["run", "exec"])
 def test_the_caller_s_terminal_stays_the_caller_s(box: Box, tmp_path: Path, verb: str) -> None:
     mounted = ("-v", f"{compiled(TYPES, tmp_path)}:/types:ro")
@@ -337,7 +305,7 @@ def test_what_hides_a_path_is_the_null_device(tmp_path: Path, kind: str) -> None
 
 
 @in_containers
-@withstands("masks", "/dev/null exchanged before `exec`")
+@withstands("masks", "/dev/null exchanged before `exec`", by=INSIDE)
 def test_a_null_device_that_was_exchanged_is_not_handed_to_exec(box: Box) -> None:
     container = box.up()
     box.inside(container, "rm /dev/null; echo planted > /dev/null")
@@ -347,7 +315,9 @@ def test_a_null_device_that_was_exchanged_is_not_handed_to_exec(box: Box) -> Non
 
 
 @in_containers
-@withstands("masks", "/dev/console and the terminal's master, in a volume where a link leads")
+@withstands(
+    "masks", "/dev/console and the terminal's master, in a volume where a link leads", by=INSIDE
+)
 def test_the_terminal_of_a_container_is_its_own(box: Box, tmp_path: Path) -> None:
     """The image leads a volume over its devices; in it lie links to what is the host's."""
     victim = tmp_path / "victim"
@@ -365,34 +335,12 @@ def test_the_terminal_of_a_container_is_its_own(box: Box, tmp_path: Path) -> Non
     assert hosts.returncode == 125, "it has been given a terminal of the host's"
 
 
-# Exchanges a directory and a link to a place of the host for each other, for ever.
-SWAPPER = r"""
-#define _GNU_SOURCE
-#include <fcntl.h>
-#include <stdio.h>
-#include <sys/stat.h>
-#include <sys/syscall.h>
-#include <time.h>
-#include <unistd.h>
-
-int main(int argc, char **argv) {
-    time_t end = time(0) + PATIENCE;
-    long count = 0;
-    mkdir("/v/d", 0755);
-    symlink(argv[1], "/v/l");
-    while (time(0) < end && access("/v/stop", F_OK))
-        if (!syscall(SYS_renameat2, AT_FDCWD, "/v/d", AT_FDCWD, "/v/l", 2)) count++;
-    printf("%ld\n", count);
-    return 0;
-}
-"""
-
-
 @in_containers
 @withstands(
     "targets",
     "a target swapped for a link by another container that shares a volume",
     "a target that is a link in the image or a volume",
+    by=INSIDE,
 )
 @pytest.mark.time_limit(180)
 def test_a_race_for_a_mount_s_target_stays_inside(box: Box, tmp_path: Path) -> None:
@@ -412,7 +360,7 @@ def test_a_race_for_a_mount_s_target_stays_inside(box: Box, tmp_path: Path) -> N
 
 
 @in_containers
-@withstands("caller", "umask, directory and ignored signals of the caller's passed on")
+@withstands("caller", "umask, directory and ignored signals of the caller's passed on", by=INSIDE)
 @pytest.mark.parametrize("verb", ["run", "exec"])
 def test_nothing_of_the_caller_s_state_is_inherited(box: Box, verb: str) -> None:
     words = ["exec", box.up()] if verb == "exec" else ["run", "--rm", "busybox"]
@@ -442,7 +390,7 @@ def test_no_exemption_from_the_memory_killer_is_inherited(monkeypatch: pytest.Mo
 
 
 @in_containers
-@withstands("caller", "capabilities that the caller holds as inheritable or ambient")
+@withstands("caller", "capabilities that the caller holds as inheritable or ambient", by=INSIDE)
 @pytest.mark.parametrize("verb", ["run", "exec"])
 def test_capabilities_of_the_caller_s_are_left_behind(box: Box, verb: str) -> None:
     words = ["exec", box.up()] if verb == "exec" else ["run", "--rm", "busybox"]

@@ -15,7 +15,7 @@ import pytest
 
 from support.command import Onggi, root_of_module
 from support.requirements import requires
-from support.threats import withstands
+from support.threats import INSIDE, withstands
 
 pytestmark = requires("root", "overlayfs", "busybox", "compiler")
 
@@ -30,7 +30,10 @@ def jar() -> Iterator[Onggi]:
 
 
 @withstands(
-    "own program", "the program is /proc/self/exe", "a script's interpreter is /proc/self/exe"
+    "own program",
+    "the program is /proc/self/exe",
+    "a script's interpreter is /proc/self/exe",
+    by=INSIDE,
 )
 def test_the_interpreter_cannot_be_executed_again(jar: Onggi, tmp_path: Path) -> None:
     # CVE-2019-5736: what /proc/self/exe leads to at that moment is no file of the host.
@@ -43,7 +46,7 @@ def test_the_interpreter_cannot_be_executed_again(jar: Onggi, tmp_path: Path) ->
         assert "python" not in (done.stdout + done.stderr).lower()
 
 
-@withstands("own program", "/proc/1/exe or its maps lead to a file of the host")
+@withstands("own program", "/proc/1/exe or its maps lead to a file of the host", by=INSIDE)
 def test_what_runs_shows_no_file_of_the_host(jar: Onggi) -> None:
     jar("run", "-d", "--init", "--name", "target", "busybox", "sleep", "600")
     try:
@@ -57,7 +60,9 @@ def test_what_runs_shows_no_file_of_the_host(jar: Onggi) -> None:
 
 
 @pytest.mark.parametrize("number", range(3, 12))
-@withstands("descriptors", "a working directory of /proc/self/fd/N, by `run` and by `exec`")
+@withstands(
+    "descriptors", "a working directory of /proc/self/fd/N, by `run` and by `exec`", by=INSIDE
+)
 def test_no_descriptor_leads_out(jar: Onggi, number: int) -> None:
     # CVE-2024-21626
     done = jar.attempt("run", "--rm", "-w", f"/proc/self/fd/{number}", "busybox", "pwd")
@@ -69,7 +74,7 @@ TARGETS = {"/etc/hosts": "/../../../etc/shadow", "/dev": "/../../dev", "/proc": 
 
 
 @pytest.mark.parametrize("target", TARGETS)
-@withstands("targets", "a target that is a link in the image or a volume")
+@withstands("targets", "a target that is a link in the image or a volume", by=INSIDE)
 def test_targets_that_are_links_stay_inside(jar: Onggi, tmp_path: Path, target: str) -> None:
     # CVE-2021-30465, CVE-2023-27561, CVE-2025-31133
     before = Path("/etc/shadow").read_bytes(), sorted(os.listdir("/dev"))
@@ -93,7 +98,7 @@ LINKS = [
 
 
 @pytest.mark.parametrize("links", LINKS)
-@withstands("targets", "/proc or /sys is a link in the image")
+@withstands("targets", "/proc or /sys is a link in the image", by=INSIDE)
 def test_an_image_cannot_lead_procfs_away_from_its_masks(
     jar: Onggi, tmp_path: Path, links: dict[str, str]
 ) -> None:
@@ -121,7 +126,7 @@ def test_an_image_cannot_lead_procfs_away_from_its_masks(
     jar("rmi", "evil")
 
 
-@withstands("descriptors", "the host's null device changed through standard streams")
+@withstands("descriptors", "the host's null device changed through standard streams", by=INSIDE)
 def test_the_host_s_null_device_is_out_of_reach(jar: Onggi) -> None:
     mode = os.stat("/dev/null").st_mode
     jar.attempt("run", "--rm", "busybox", "chmod", "600", "/dev/stdin")
@@ -131,7 +136,7 @@ def test_the_host_s_null_device_is_out_of_reach(jar: Onggi) -> None:
     assert os.stat("/dev/null").st_mode == mode
 
 
-@withstands("descriptors", "files of the caller's written through standard streams")
+@withstands("descriptors", "files of the caller's written through standard streams", by=INSIDE)
 def test_exec_hands_over_nothing_of_the_caller_s(jar: Onggi, tmp_path: Path) -> None:
     mine = tmp_path / "mine"
     mine.write_text("mine\n")

@@ -1,29 +1,46 @@
 """What Onggi must withstand, row by row, and the mark of a test that tries to break it.
 
-    @withstands("cgroups", "`release_agent` is written", "cgroup files are written")
+    @withstands("cgroups", "`release_agent` is written", "cgroup files are written", by=INSIDE)
 
-names a row and which of its attacks the test tries. `scripts/threats` writes docs/security.md from
-the rows and from where the marks stand; a test holds that each attack of each row is tried
-somewhere, and that the document is up to date.
+names a row, which of its attacks the test tries, and by which way: from inside of a real container,
+by a hostile bundle given to the runtime command, or neither: the defence by itself.
+`scripts/threats` writes docs/security.md from the rows and from where the marks stand; a test holds
+that each attack of each row is tried somewhere, and that the document is up to date.
 """
 
 from collections.abc import Iterator
 
 import pytest
 
+INSIDE = "inside"  # a program in a container that `onggi` made, at its start or by exec
+BUNDLE = "bundle"  # what `onggi-runtime` is given: configuration, root, descriptors; or runs
+ALONE = ""  # the step, parser or record that defends, tried by itself
+WAYS = (INSIDE, BUNDLE, ALONE)
+
 
 class Row:
     """One line of a table: a kind of attack, and what holds it off.
 
     `key` is what marks name it by; `seen` are advisories against other engines; `attacks` are the
-    single things that tests try.
+    single things that tests try. `kernels` says which defences exist on some kernels only, and what
+    holds elsewhere. `no_bundle` is why a bundle cannot try it.
     """
 
-    def __init__(self, key: str, held_by: str, *attacks: str, seen: str = "") -> None:
+    def __init__(
+        self,
+        key: str,
+        held_by: str,
+        *attacks: str,
+        seen: str = "",
+        kernels: str = "",
+        no_bundle: str = "",
+    ) -> None:
         self.key = key
         self.held_by = held_by
         self.attacks = attacks
         self.seen = seen
+        self.kernels = kernels
+        self.no_bundle = no_bundle
 
 
 FROM_INSIDE = (
@@ -36,6 +53,7 @@ FROM_INSIDE = (
         "opened or written through /proc/PID/exe while `exec` enters",
         "memory, descriptors or directory of what enters looked at through /proc",
         "rights of the host's root held by what `exec` makes inside, while it enters",
+        "looked at through /proc while it is made in the PID namespace of others",
         "the sealed program that stands between is written to",
         "dumpable again after a change of user, where the host says so",
         seen="CVE-2019-5736, CVE-2016-9962",
@@ -63,7 +81,8 @@ FROM_INSIDE = (
         "/proc or /sys is a link in the image",
         "a directory exchanged for a link during a lookup",
         "a node of /dev exchanged for a link while its mode is set",
-        seen="CVE-2021-30465, CVE-2023-27561, CVE-2023-28642",
+        seen="CVE-2021-30465, CVE-2023-27561, CVE-2023-28642, CVE-2024-45310, CVE-2025-24965",
+        kernels="`openat2` came with Linux 5.6, without which nothing is mounted at all",
     ),
     Row(
         "masks",
@@ -79,7 +98,8 @@ FROM_INSIDE = (
         "a file mounted over the one that is written",
         "a /proc that is no procfs, or a part of one",
         "a way that leads out of procfs",
-        seen="CVE-2025-52881, CVE-2019-16884",
+        "a setting of the kernel's own, as a parameter of the container's",
+        seen="CVE-2025-52881, CVE-2019-16884, CVE-2022-0811",
     ),
     Row(
         "caller",
@@ -90,7 +110,9 @@ FROM_INSIDE = (
         "a program with file capabilities",
         "umask, directory and ignored signals of the caller's passed on",
         "keys of the caller's session keyring",
+        "an ambient or inheritable capability that a bundle or `exec` asks for",
         seen="CVE-2022-24769, CVE-2022-29162",
+        kernels="without CONFIG_KEYS there is no keyring, and nothing of one to find",
     ),
     Row(
         "cgroups",
@@ -100,7 +122,9 @@ FROM_INSIDE = (
         "a cgroup file system is mounted",
         "the mount is made writable again",
         "a user namespace is made, to be allowed to mount there",
+        "a place among the host's cgroups that is not the container's own",
         seen="CVE-2022-0492",
+        kernels="`release_agent` is a file of v1; on v2 the other attacks remain",
     ),
     Row(
         "devices",
@@ -113,6 +137,8 @@ FROM_INSIDE = (
         "/proc/sysrq-trigger and /proc/irq",
         "/sys and its helpers",
         "/proc/kcore, /proc/keys, /sys/firmware and the like read",
+        kernels="on cgroup v1 the rules are files, on v2 a BPF program; each is tried where it is there, and "
+        "v2 alone in a virtual machine (tests/vm)",
     ),
     Row(
         "calls",
@@ -127,6 +153,7 @@ FROM_INSIDE = (
         "the same through x32 calls",
         "sockets of families that reach the hypervisor or the kernel's crypto",
         "ptrace of process 1 by another user",
+        kernels="filters need CONFIG_SECCOMP_FILTER; the calls of 32 bits and of x32 are tried on x86_64",
     ),
     Row(
         "exhaustion",
@@ -145,6 +172,7 @@ FROM_INSIDE = (
         "a set-user-ID file left where the host's users could run it",
         "files and processes that count as another container's, or as a user's of the host",
         "a device made by root of a user namespace",
+        kernels="idmapped layers take Linux 5.19; without them `--userns auto` is refused",
     ),
     Row(
         "ordinary users",
@@ -165,7 +193,8 @@ FROM_INSIDE = (
         "processes of the host's and of other containers signalled",
         "what is mounted below the host's /sys, with the host's network",
         "the store and the run directory opened by other users of the host",
-        seen="CVE-2020-15257, CVE-2021-41091",
+        "a root that is the host's, or leads there",
+        seen="CVE-2020-15257, CVE-2021-41091, CVE-2022-0185, CVE-2023-25809",
     ),
 )
 
@@ -286,10 +315,12 @@ def rows() -> Iterator[Row]:
         yield from table
 
 
-def withstands(key: str, *attacks: str) -> pytest.MarkDecorator:
+def withstands(key: str, *attacks: str, by: str = ALONE) -> pytest.MarkDecorator:
     """Mark a test as trying `attacks`, which row `key` names, and failing if one succeeds."""
     row = {row.key: row for row in rows()}[key]
     unknown = set(attacks) - set(row.attacks)
     if unknown or not attacks:
         raise LookupError(f"the row {key!r} has no attack {sorted(unknown)}")
-    return pytest.mark.withstands(key, *attacks)
+    if by not in WAYS:
+        raise LookupError(f"there is no way {by!r}")
+    return pytest.mark.withstands(key, *attacks, by=by)

@@ -21,6 +21,7 @@ MOST_BYTES = 64 * 1024  # of one message; far below the kernel's bound on a sock
 MOST_FDS = 16  # with one message
 STREAM = int(_socket.SOCK_STREAM)
 _INT = struct.Struct("=i")
+_CREDENTIALS = struct.Struct("=iII")  # struct ucred { pid_t pid; uid_t uid; gid_t gid; }
 
 
 class CutShort(OSError):
@@ -120,9 +121,33 @@ def receive(fd: int) -> tuple[bytes, list[int]]:
         none.
     Source: recvmsg(2), MSG_TRUNC and MSG_CTRUNC.
     """
+    data, fds, _ = receive_from(fd)
+    return data, fds
+
+
+def name_senders(fd: int) -> None:
+    """Have the kernel tell with each message to `fd` who sent it; for those sent from now on.
+
+    Source: unix(7), SO_PASSCRED.
+    """
     channel = _socket.socket(fileno=fd)
     try:
-        room = _socket.CMSG_SPACE(MOST_FDS * _INT.size)
+        channel.setsockopt(_socket.SOL_SOCKET, _socket.SO_PASSCRED, 1)
+    finally:
+        channel.detach()
+
+
+def receive_from(fd: int) -> tuple[bytes, list[int], int]:
+    """Receive as `receive` does; return the sender's PID, too.
+
+    The PID is what the kernel says, as seen from the receiver's PID namespace: a sender may name
+    another only with CAP_SYS_ADMIN over its own. It is 0 if `name_senders` was not called, or the
+    sender is in no PID namespace that is seen from here.
+    Source: unix(7), "SCM_CREDENTIALS".
+    """
+    channel = _socket.socket(fileno=fd)
+    try:
+        room = _socket.CMSG_SPACE(MOST_FDS * _INT.size) + _socket.CMSG_SPACE(_CREDENTIALS.size)
         try:
             data, ancillary, flags, _ = channel.recvmsg(MOST_BYTES, room, _socket.MSG_CMSG_CLOEXEC)
         except ConnectionResetError:
@@ -135,7 +160,15 @@ def receive(fd: int) -> tuple[bytes, list[int]]:
             os.close(number)
         code = errno.EMSGSIZE if flags & _socket.MSG_TRUNC else errno.EMFILE
         raise CutShort(code, os.strerror(code))
-    return data, fds
+    return data, fds, _sender(ancillary)
+
+
+def _sender(ancillary: list[tuple[int, int, bytes]]) -> int:
+    for level, kind, content in ancillary:
+        if level == _socket.SOL_SOCKET and kind == _socket.SCM_CREDENTIALS:
+            pid: int = _CREDENTIALS.unpack(content)[0]
+            return pid
+    return 0
 
 
 def _descriptors(ancillary: list[tuple[int, int, bytes]]) -> list[int]:

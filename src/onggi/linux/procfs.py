@@ -39,6 +39,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import SupportsIndex
 
+    from onggi.linux.path import Inside
+
 _ROOT_INODE = 1  # PROC_ROOT_INO of <linux/proc_fs.h>: a part of procfs bound elsewhere has another
 _RESOLVE = RESOLVE_BENEATH | RESOLVE_NO_XDEV | RESOLVE_NO_MAGICLINKS
 
@@ -50,7 +52,16 @@ def open_proc(path: str | bytes = "/proc") -> int:
     Raises: OSError: ENOTDIR or ELOOP, no directory; EXDEV, it is no procfs, or not its root.
     Source: fstatfs(2).
     """
-    with Fd(os.open(path, O_PATH | O_DIRECTORY | O_NOFOLLOW | os.O_CLOEXEC)) as root:
+    return _proven(os.open(path, O_PATH | O_DIRECTORY | O_NOFOLLOW | os.O_CLOEXEC), path)
+
+
+def open_proc_in(root: Inside, path: str | bytes) -> int:
+    """Open `path` inside of `root`, which must be the root of a procfs; else as `open_proc`."""
+    return _proven(root.open(path, O_PATH | O_DIRECTORY), path)
+
+
+def _proven(fd: int, path: str | bytes) -> int:
+    with Fd(fd) as root:
         _require_procfs(root, path)
         if os.fstat(root.fileno()).st_ino != _ROOT_INODE:
             raise failure("fstat", path, errno.EXDEV)

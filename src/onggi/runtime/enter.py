@@ -7,22 +7,25 @@
                             gives up what the container's
                             first process gave up
     ◀──────────── "ready"   becomes the sealed program
-    ◀────────── its PID     forks a sibling ──────────────────▶ born in the PID namespace
-                            ends                                session, filter, program
+                            forks a sibling, and ends ────────▶ born in the PID namespace
+    ◀───────────────────────────────────── "born"               waits
+    knows its PID by that
+    "go" ─────────────────────────────────────────────────────▶ session, filter, program
     ◀───────────────────────────────────── report, 4 bytes      it could not be executed
     ◀───────────────────────────────────── end of file          it runs
 
 The usher holds the rights of the host's root for a while and is the host's interpreter, and has no
 PID inside: nobody there can name it, so nobody can trace it or open what it is, whatever rights
 they were given (CVE-2019-5736). What is born inside is the sealed program (stub.py), with no more
-rights than the container has.
+rights than the container has. It does nothing before its parent knows of it, so that no moment at
+which one of them may be killed leaves a program that nobody will ever end.
 """
 
 from __future__ import annotations
 
 import os
 
-from onggi.linux import channel, process
+from onggi.linux import channel, process, procfs
 from onggi.runtime import failure, start
 from onggi.runtime.plan import process as plans
 from onggi.runtime.start import Started
@@ -33,7 +36,7 @@ from onggi.runtime.stub import stub
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from typing import Any, NoReturn
 
     from onggi.runtime.steps.base import Step
@@ -133,32 +136,36 @@ def enter(entry: Entry, program: bytes, standard_fds: tuple[int, int, int]) -> S
 def enter_planned(plan: EntryPlan, entry: Entry, standard_fds: tuple[int, int, int]) -> Started:
     """Run the program of `entry` as `plan` says; otherwise as `enter`."""
     ours, theirs = channel.pair()
+    channel.name_senders(ours)
     try:
         terminal = bool(entry.process.get("terminal"))
         usher = _fork(plan, entry.cgroups, standard_fds, theirs, ours, terminal=terminal)
         os.close(theirs)
         theirs = -1
-        return _hear(ours, usher, plan.program[-1])
+        return hear(ours, usher, plan.program[-1])
     finally:
         os.close(ours)
         if theirs >= 0:
             os.close(theirs)
 
 
-def _hear(ours: int, usher: int, execute: Step) -> Started:
+def hear(
+    ours: int, usher: int, execute: Step, meet: Callable[[bytes], bool] | None = None
+) -> Started:
     """Listen until the program runs, and wait for the usher's end.
 
+    Args: meet: called with a message of the usher's, tells whether it asked the host for something.
     Raises: StartFailed: what the usher told, or what the sealed program reported of `execute`.
     """
-    heard = Heard()
+    heard = Heard(meet)
     try:
-        while heard.take(*channel.receive(ours)):
+        while heard.take(ours, *channel.receive_from(ours)):
             pass
     except BaseException:
         heard.discard()
+        start.end(usher)
         raise
-    finally:
-        status = start.wait_status(usher)
+    status = start.wait_status(usher)
     if heard.report or not heard.pid:
         heard.discard()
         if heard.report:
@@ -170,16 +177,17 @@ def _hear(ours: int, usher: int, execute: Step) -> Started:
 class Heard:
     """What was told of a program on its way into a container."""
 
-    __slots__ = ("is_ready", "pid", "report", "terminal_fd")
+    __slots__ = ("is_ready", "meet", "pid", "report", "terminal_fd")
 
-    def __init__(self) -> None:
+    def __init__(self, meet: Callable[[bytes], bool] | None = None) -> None:
+        self.meet = meet
         self.terminal_fd = -1
         self.is_ready = False
         self.pid = 0
         self.report = b""
 
-    def take(self, message: bytes, fds: list[int]) -> bool:
-        """Take a message; tell whether more may come.
+    def take(self, ours: int, message: bytes, fds: list[int], sender: int) -> bool:
+        """Take a message, and answer it if that is waited for; tell whether more may come.
 
         After "ready" somebody inside may have got at the other end, if he may trace: so what is
         said then is believed as far as it can be seen to be true.
@@ -191,13 +199,22 @@ class Heard:
             return True
         for fd in fds:
             os.close(fd)
+        if not message:
+            return False
+        if self.is_ready:
+            return self._take_of_born(ours, message, sender)
         if message == b"ready":
             self.is_ready = True
-        elif not message:
-            return False
-        elif len(message) == stub.PID_BYTES and self.is_ready and not self.pid:
-            self.pid = _child(int.from_bytes(message, "little"))
-        elif len(message) == stub.REPORT_BYTES and self.is_ready and not self.report:
+        elif self.meet is None or not self.meet(message):
+            raise failure.decode(message) or failure.died(None)
+        return True
+
+    def _take_of_born(self, ours: int, message: bytes, sender: int) -> bool:
+        if message == stub.BIRTH and not self.pid:
+            self.pid = _child(sender)
+            if self.pid:
+                _answer(ours)
+        elif len(message) == stub.REPORT_BYTES and not self.report:
             self.report = message
         else:
             raise failure.decode(message) or failure.died(None)
@@ -211,8 +228,18 @@ class Heard:
             os.close(self.terminal_fd)
 
 
+def _answer(ours: int) -> None:
+    """Say that it is known whose child that is."""
+    try:
+        channel.send(ours, stub.KNOWN)
+    except BrokenPipeError:
+        pass  # its filter or somebody else has ended it, as its wait status will say
+
+
 def _child(pid: int) -> int:
     """Return `pid` if a child of ours has it, else 0."""
+    if pid <= 0:
+        return 0
     try:
         os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
     except (ChildProcessError, OverflowError):
@@ -262,21 +289,28 @@ def _usher(
         process.set_dumpable(False)
         if not terminal:
             start.take_streams(standard_fds)
-        failure.apply_steps("container", [*plan.child, *_inherited(before, context)], context)
-        if terminal:
-            start.take_streams((context.terminal_fd,) * 3)
-        context.mode = stub.BORN_ON_TERMINAL if terminal else stub.BORN
-        channel.send(context.report_fd, b"ready")
-        failure.apply_steps("program", [execute], context)
+        context.proc_fd = procfs.open_proc()
+        failure.apply_steps("container", [*plan.child, *inherited(before, context)], context)
+        bear(execute, context, terminal=terminal)
 
     start.reporting(usher, context)
 
 
-def _inherited(steps: list[Step], context: Context) -> Iterator[Step]:
+def bear(execute: Step, context: Context, *, terminal: bool) -> None:
+    """Become the sealed program, which has the user's born; returns only by raising."""
+    if terminal:
+        start.take_streams((context.terminal_fd,) * 3)
+    context.mode = stub.BORN_ON_TERMINAL if terminal else stub.BORN
+    channel.send(context.report_fd, b"ready")
+    failure.apply_steps("program", [execute], context)
+
+
+def inherited(steps: list[Step], context: Context) -> Iterator[Step]:
     """Yield those of the last steps that the usher takes: a child inherits what they do.
 
     The session is the sealed program's to make, and to load the filter that comes last. Any other
-    filter is loaded here, and must allow what is left to do: execveat, clone, write, setsid.
+    filter is loaded here, and must allow what is left to do: execveat, clone, write, read, setsid;
+    where there is a socket to wait at, also fcntl, close and accept4.
     """
     for step in steps:
         if isinstance(step, NewSession):

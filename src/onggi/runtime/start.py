@@ -43,6 +43,8 @@ if TYPE_CHECKING:
     from onggi.runtime.plan.container import Plan
     from onggi.runtime.steps.base import Step
 
+    Follow = Callable[[Plan, Context], None]
+
 SIGKILL = 9
 _ATTEMPTS = 4
 _VANISHED = (errno.ENOENT, errno.ENODEV)  # ENODEV: removed while its file was open
@@ -70,10 +72,23 @@ def start(plan: Plan, standard_fds: tuple[int, int, int], *, sibling: bool = Fal
     context = Context()
     prepare(plan.host, context)
     try:
-        return _start_process(plan, standard_fds, context, clone.CLONE_PARENT * sibling)
+        return _leader(plan)(plan, standard_fds, context, clone.CLONE_PARENT * sibling)
     except BaseException:
         undo(plan.host)
         raise
+
+
+def _leader(plan: Plan) -> Callable[..., Started]:
+    """Return what starts the process: another way is needed where others could see it.
+
+    An ordinary user's is in a user namespace, in which nobody has a right over what we are.
+    """
+    joins = (step for step in plan.born_into if isinstance(step, namespaces.JoinNamespace))
+    if plan.alone or not any(step.kind == "pid" for step in joins):
+        return _start_process
+    from onggi.runtime import joined
+
+    return joined.lead
 
 
 def prepare(steps: list[Step], context: Context) -> None:
@@ -132,9 +147,10 @@ def _fork(
     context.report_fd = theirs
     context.stub_fd = stub.sealed()
     way_back: list[int] = []
-    follow = _follow(plan)
+    follow = follower(plan)
     try:
-        _leave(plan, way_back)
+        if not plan.alone:  # an ordinary user can't, but where he has become root: _fork_through
+            leave(plan.born_into, plan.children, way_back)
         users = [step for step in plan.born_into if _is_of_users(step)]
         if users:
             joins = plan.born_into if plan.alone else users
@@ -144,8 +160,7 @@ def _fork(
         if pid == 0:
             os.close(ours)
             become(plan, standard_fds, context, follow)
-        for fd in way_back:
-            namespace.setns(fd)  # so that our next child is the host's again
+        come_back(way_back)
         return pid
     finally:
         for fd in filter(lambda fd: fd >= 0, (*way_back, context.stub_fd)):
@@ -164,24 +179,28 @@ def _fork_unseen(plan: Plan, context: Context, flags: int) -> int:
     return pid
 
 
-def _leave(plan: Plan, way_back: list[int]) -> None:
+def leave(steps: list[Step], children: tuple[str, ...], way_back: list[int]) -> None:
     """Have our next child be born elsewhere; `way_back` gets descriptors of where we were."""
 
     def remember(kind: str) -> None:
         way_back.append(os.open(f"/proc/self/ns/{kind}", os.O_RDONLY | os.O_CLOEXEC))
 
-    if plan.alone:
-        return  # an ordinary user can't, but where he has become root: see _fork_through
-    if "time" in plan.children:  # kernels before 6.3 don't take it as a flag of clone3
+    if "time" in children:  # kernels before 6.3 don't take it as a flag of clone3
         if user_namespace.is_first():  # others can't go back; their next children are hooks
             remember("time")
         namespace.unshare(namespace.CLONE_NEWTIME)
-    for step in plan.born_into:
+    for step in steps:
         if _is_of_users(step):
             continue  # there is no way back from it: see _fork_through
         if isinstance(step, namespaces.JoinNamespace):
             remember(step.kind)
         failure.apply_steps("host", [step], Context())
+
+
+def come_back(way_back: list[int]) -> None:
+    """Have our next child be the host's again."""
+    for fd in way_back:
+        namespace.setns(fd)
 
 
 def _is_of_users(step: Step) -> bool:
@@ -253,6 +272,12 @@ def fork_into(directories: Iterable[str], context: Context, flags: int = 0) -> i
 
 def _lead(plan: Plan, pid: int, ours: int, context: Context) -> Started:
     """Set the child's limits, let it go, and hear what becomes of it."""
+    let_go(plan, pid, ours, context)
+    return hear(ours, pid, plan.program[-1], lambda message: meet(plan, ours, context, message))
+
+
+def let_go(plan: Plan, pid: int, ours: int, context: Context) -> None:
+    """Do what only the host's side may for the child, set its limits, and let it go."""
     if plan.user_map is not None:
         from onggi.runtime import mapped
 
@@ -260,10 +285,9 @@ def _lead(plan: Plan, pid: int, ours: int, context: Context) -> Started:
     context.pid = pid
     failure.apply_steps("host", plan.bounds, context)
     channel.send(ours, b"go")
-    return hear(ours, pid, plan.program[-1], lambda message: _meet(plan, ours, context, message))
 
 
-def _meet(plan: Plan, ours: int, context: Context, message: bytes) -> bool:
+def meet(plan: Plan, ours: int, context: Context, message: bytes) -> bool:
     """Do what the first process waits for, if that is what its message says."""
     asked = {b"hooks": plan.hooks, b"devices": plan.devices}.get(message)
     if asked is not None:
@@ -331,7 +355,7 @@ def end(pid: int) -> None:
         pass  # it was waited for where its failure was read, or is for our parent to wait for
 
 
-def _follow(plan: Plan) -> Callable[[Plan, Context], None] | None:
+def follower(plan: Plan) -> Follow | None:
     """Return what the first process does in a user namespace; imported now, not in the child."""
     if plan.user_map is None:
         return None
@@ -344,7 +368,7 @@ def become(
     plan: Plan,
     standard_fds: tuple[int, int, int],
     context: Context,
-    follow: Callable[[Plan, Context], None] | None,
+    follow: Follow | None,
 ) -> NoReturn:
     """Become the container's first process, in the child of a fork; never returns."""
 
@@ -359,13 +383,18 @@ def become(
         if follow is not None:
             follow(plan, context)
         process.set_dumpable(False)
-        if channel.receive(context.report_fd)[0] != b"go":
-            os._exit(1)  # whoever started this is gone, and with it the reason to go on
+        await_go(context)
         if not plan.terminal:
             take_streams(standard_fds)
         failure.apply_steps("container", plan.container, context)
 
     confined(steps, plan.program, context)
+
+
+def await_go(context: Context) -> None:
+    """Wait until the host's side has done its part."""
+    if channel.receive(context.report_fd)[0] != b"go":
+        os._exit(1)  # whoever started this is gone, and with it the reason to go on
 
 
 def confined(enter: Callable[[], None], program: list[Step], context: Context) -> NoReturn:

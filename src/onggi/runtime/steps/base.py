@@ -22,16 +22,22 @@ class Context:
     the host opened beforehand, by target, for a process that may no longer open them itself. `home`
     is the user's home directory, if it was looked up. `stub_fd` is the sealed program through which
     the program is entered, `mode` how that is to go about it (see stub.py) and `filter_fd` a filter
-    for it to load. `terminal_fd` and `report_fd` belong to the container's process.
+    for it to load; `listener_fd` is where what it has born waits to be started. `proc_fd` is the
+    host's procfs, for a process that the container's does not show; `procfs_fds` are file systems
+    of that kind, begun by a process that it does show. `terminal_fd` and `report_fd` belong to the
+    container's process.
     """
 
     __slots__ = (
         "born_in",
         "filter_fd",
         "home",
+        "listener_fd",
         "mode",
         "pid",
         "pidfd",
+        "proc_fd",
+        "procfs_fds",
         "report_fd",
         "root_fd",
         "stub_fd",
@@ -46,6 +52,9 @@ class Context:
         self.filter_fd = -1
         self.mode = b""
         self.pidfd = -1
+        self.listener_fd = -1
+        self.proc_fd = -1
+        self.procfs_fds: list[int] = []
         self.root_fd = -1
         self.trees: dict[str, int] = {}
         self.terminal_fd = -1

@@ -12,7 +12,7 @@ import errno
 import os
 import stat
 
-from onggi.linux import device, mount
+from onggi.linux import device, mount, procfs
 from onggi.linux.path import (
     AT_FDCWD,
     O_PATH,
@@ -138,8 +138,9 @@ class MountFilesystem(Step):
 
     def apply(self, context: Context) -> None:
         target_fd = _open_target(context, self.target)
+        begun = bool(self.fstype == "proc" and context.procfs_fds)  # see runtime/joined.py
         try:
-            fs_fd = mount.fsopen(self.fstype)
+            fs_fd = context.procfs_fds.pop() if begun else mount.fsopen(self.fstype)
             try:
                 self._configure(fs_fd)
                 set_bits, _ = words.attributes(self.options)
@@ -148,6 +149,8 @@ class MountFilesystem(Step):
                 os.close(fs_fd)
         finally:
             os.close(target_fd)
+        if begun:  # by a process that others could see, and may have had begin something else
+            os.close(procfs.open_proc_in(context.inside(), self.target))
 
     def _configure(self, fs_fd: int) -> None:
         mount.fsconfig_string(fs_fd, "source", self.source)

@@ -381,7 +381,8 @@ class SetAppArmorProfile(Step):
         self.profile = profile
 
     def apply(self, context: Context) -> None:
-        proc_fd = procfs.open_proc()
+        # An usher is in no PID namespace that the container's procfs shows.
+        proc_fd = procfs.open_proc() if context.proc_fd < 0 else os.dup(context.proc_fd)
         try:
             text = f"exec {self.profile}"
             try:
@@ -480,6 +481,7 @@ class Execute(Step):
             report_fd=context.report_fd,
             filter_fd=context.filter_fd,
             mode=context.mode or (stub.INIT if self.init else b""),
+            listener_fd=context.listener_fd,
             stub_fd=context.stub_fd,
         )
 

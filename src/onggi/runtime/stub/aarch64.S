@@ -1,6 +1,7 @@
 /* enter: the last program of Onggi's that runs before the user's. aarch64; see stub.py beside it.
  *
- * Kept throughout: w19 report descriptor, x20 argv, x21 envp, x22 path, w23 stage << 16, w24 mode.
+ * Kept throughout: w19 report descriptor, x20 argv, x21 envp, x22 path, w23 stage << 16, w24 mode;
+ * until they are used, w25 filter descriptor, w26 its room and w27 listening socket.
  * The kernel preserves every register but x0 across svc; the number of the call is in x8.
  */
         .include "elf.inc"
@@ -21,8 +22,10 @@
         .set    GETPID, 172
         .set    CLONE, 220
         .set    EXECVE, 221
+        .set    ACCEPT4, 242
         .set    WAIT4, 260
         .set    SECCOMP, 277
+        .set    FSOPEN, 430
         .include "numbers.inc"
 
         .macro  call number
@@ -65,8 +68,13 @@ take_order:                                     /* out of envp: the program must
         bl      number
         mov     w25, w0                         /* filter descriptor, or -1 */
         ldrb    w24, [x2], 1                    /* mode: a letter or, when plain, the comma itself */
+        mov     w27, -1
+        mov     x22, x2                         /* path */
         cmp     w24, ','
-        cinc    x22, x2, ne                     /* path */
+        b.eq    hide_report
+        bl      number                          /* after the letter: a listening socket, or -1 */
+        mov     w27, w0
+        mov     x22, x2
 
 hide_report:                                    /* the program must not inherit it either */
         tbnz    w19, 31, choose_birth
@@ -78,6 +86,8 @@ hide_report:                                    /* the program must not inherit 
         tbnz    w0, 31, fail
 
 choose_birth:
+        cmp     w24, 'p'
+        b.eq    open_procfs
         cmp     w24, 'u'
         b.eq    be_born
         cmp     w24, 't'
@@ -92,25 +102,71 @@ be_born:
         call    CLONE
         tbnz    w0, 31, fail
         cbz     w0, born
-        str     x0, [sp, -16]!                  /* the usher: tell its number, in eight bytes */
+        mov     x0, 0                           /* the usher: all is in the sibling's hands now */
+        b       leave
+
+born:                                           /* nothing is done before the caller knows of us */
+        ldr     x0, birth
+        str     x0, [sp, -16]!
         mov     w0, w19
         mov     x1, sp
         mov     x2, 8
         call    WRITE
-        mov     x0, 0
-        b       leave
-born:
+        mov     w0, w19
+        mov     x1, sp
+        mov     x2, 8
+        call    READ
+        cmp     x0, 0
+        mov     w0, 126
+        b.le    leave                           /* it has gone, and with it the reason to go on */
         mov     w23, STAGE_SESSION
         call    SETSID
         tbnz    w0, 31, fail
         cmp     w24, 't'
-        b.ne    load_filter
+        b.ne    await_start
         mov     w23, STAGE_TERMINAL
         mov     x0, 0
         mov     x1, TIOCSCTTY
         mov     x2, 0
         call    IOCTL
         tbnz    w0, 31, fail
+await_start:
+        tbnz    w27, 31, load_filter
+        mov     w23, STAGE_AWAIT
+        mov     w0, w27
+        mov     x1, F_SETFD
+        mov     x2, FD_CLOEXEC
+        call    FCNTL
+        tbnz    w0, 31, fail
+        mov     w28, w19                        /* by its end the caller knows that we wait */
+        mov     w19, -1
+hang_up:
+        mov     w0, w28
+        call    CLOSE
+next_caller:
+        mov     w0, w27
+        mov     x1, 0
+        mov     x2, 0
+        mov     x3, SOCK_CLOEXEC
+        call    ACCEPT4
+        cmn     w0, EINTR
+        b.eq    next_caller
+        tbnz    w0, 31, fail
+        mov     w28, w0
+        mov     x1, sp                          /* the eight bytes that said "born" */
+        mov     x2, 8
+        call    READ
+        cmp     w0, 2
+        b.ne    hang_up
+        ldrh    w0, [sp]
+        mov     w1, GO
+        cmp     w0, w1
+        b.ne    hang_up
+        mov     w19, w28
+        mov     w0, w28
+        adr     x1, ready
+        mov     x2, ready_end - ready
+        call    WRITE
 
 load_filter:
         tbnz    w25, 31, choose_mode
@@ -274,6 +330,43 @@ exited:
         ubfx    w0, w21, 8, 8
         b       leave
 
+open_procfs:                                    /* a child opens it, and the caller fetches it here */
+        mov     w23, STAGE_CLONE
+        mov     x0, CLONE_FILES | SIGCHLD
+        mov     x1, 0
+        mov     x2, 0
+        mov     x3, 0
+        mov     x4, 0
+        call    CLONE
+        tbnz    w0, 31, fail
+        cbz     w0, inside
+        str     x0, [sp, -16]!
+        mov     x1, sp                          /* else somebody inside would have to reap it */
+        mov     x2, 0
+        mov     x3, 0
+        call    WAIT4
+        ldr     w1, [sp]
+        mov     w0, 126
+        cbnz    w1, leave                       /* somebody inside has ended it */
+        mov     w0, w19
+        mov     x1, sp
+        mov     x2, 8
+        call    READ                            /* until the caller has it, or has gone */
+        mov     x0, 0
+        b       leave
+inside:
+        adr     x0, procfs
+        mov     x1, FSOPEN_CLOEXEC
+        call    FSOPEN
+        sxtw    x0, w0
+        str     x0, [sp, -16]!                  /* the descriptor, or -errno, in eight bytes */
+        mov     w0, w19
+        mov     x1, sp
+        mov     x2, 8
+        call    WRITE
+        mov     x0, 0
+        b       leave
+
 number:                                         /* x2: digits and a comma -> w0, or -1 if none */
         mov     w0, -1
         mov     w4, 10
@@ -287,6 +380,8 @@ number:                                         /* x2: digits and a comma -> w0,
 2:      ret
 
         .balign 8
+birth:
+        .8byte  0x6e726f62                      /* "born" */
 held_back:
         .8byte  ~SYNCHRONOUS
         .include "text.inc"

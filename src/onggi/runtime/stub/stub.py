@@ -26,9 +26,17 @@ user's own.
   its own and in the foreground of the terminal, if there is one. `enter` passes signals on to it,
   reaps whatever becomes a zombie, and ends as that child ended, with 128 + n for signal n.
   With ``u`` or ``t``, be the usher of what is born elsewhere: a sibling, which is in another PID
-  namespace if this process's children are. Its PID, as seen from here, is reported in eight bytes
-  (little endian), and that is all; the sibling leads a session, with ``t`` on the terminal that
-  standard input is, and becomes PATH. So nothing is ever in a container but this program and PATH.
+  namespace if this process's children are. The usher ends at once. The sibling says "born" (in
+  eight bytes) and waits for an answer, by which its parent, who hears with the word whose it is
+  (unix(7), SCM_CREDENTIALS), says that it knows of it; without one it ends. So whoever is killed at
+  whatever moment, nothing runs that nobody knows of. Then the sibling leads a session, with ``t``
+  on the terminal that standard input is, and becomes PATH. So nothing is ever in a container but
+  this program and PATH. After the letter may stand the number of a listening socket: then the
+  sibling closes R and waits there to be started, with "go"; whoever connects hears "ready" and
+  what follows, as at R.
+  With ``p``, have a child open a procfs with fsopen(2), which is then that of the child's PID
+  namespace, and tell the number of its descriptor in this process (or -errno) in eight bytes. This
+  process ends when it is answered.
 - ``PATH`` is executed as it is. On failure `enter` exits with 127 if there is no such file, with
   126 otherwise.
 
@@ -57,13 +65,24 @@ if TYPE_CHECKING:
 
 ORDERS = b"ONGGI_ENTER"
 REPORT_BYTES = 4
-PID_BYTES = 8
+BIRTH = b"born\0\0\0\0"  # what is said before anything else by what was born elsewhere
+KNOWN = b"go"  # what it waits for then
+NUMBER_BYTES = 8
 FILTER_FLAGS = 4  # SECCOMP_FILTER_FLAG_SPEC_ALLOW, with which F is loaded
 
-INIT, BORN, BORN_ON_TERMINAL = b"i", b"u", b"t"  # modes
+INIT, BORN, BORN_ON_TERMINAL, PROCFS = b"i", b"u", b"t", b"p"  # modes
 
 # STAGE_* in numbers.inc
-_STAGES = ("execve", "fcntl", "seccomp", "clone", "rt_sigtimedwait", "setsid", "ioctl")
+_STAGES = (
+    "execve",
+    "fcntl",
+    "seccomp",
+    "clone",
+    "rt_sigtimedwait",
+    "setsid",
+    "ioctl",
+    "accept4",
+)
 
 _ALL_SEALS = (
     process.F_SEAL_SEAL | process.F_SEAL_SHRINK | process.F_SEAL_GROW | process.F_SEAL_WRITE
@@ -130,12 +149,14 @@ def environment(
     report_fd: int = -1,
     filter_fd: int = -1,
     mode: bytes = b"",
+    listener_fd: int = -1,
 ) -> list[bytes]:
     """Return the environment of `enter` that makes it execute `path` with `env`.
 
     A descriptor of -1 is none.
     """
-    orders = [_number(report_fd), _number(filter_fd), mode, os.fsencode(path)]
+    how = mode + _number(listener_fd)
+    orders = [_number(report_fd), _number(filter_fd), how, os.fsencode(path)]
     return [ORDERS + b"=" + b",".join(orders), *env]
 
 
@@ -151,6 +172,7 @@ def exec_stub(
     report_fd: int = -1,
     filter_fd: int = -1,
     mode: bytes = b"",
+    listener_fd: int = -1,
     stub_fd: int = -1,
 ) -> NoReturn:
     """Become `enter`, and through it the program at `path`; return only by raising.
@@ -164,16 +186,24 @@ def exec_stub(
         env: its environment, entries of the form NAME=value.
         report_fd: where `enter` reports a failure.
         filter_fd: where `enter` reads a seccomp filter to load before anything else.
-        mode: INIT, BORN, BORN_ON_TERMINAL, or none.
+        mode: INIT, BORN, BORN_ON_TERMINAL, PROCFS, or none.
+        listener_fd: where what is born waits to be started, if it does.
         stub_fd: what `sealed` returned, for a caller that can't make it here and now.
 
     Raises: OSError, Unsupported: `enter` itself could not be made or executed.
     """
     program_fd = stub_fd if stub_fd >= 0 else sealed()
-    for fd in (report_fd, filter_fd):
+    for fd in (report_fd, filter_fd, listener_fd):
         if fd >= 0:
             os.set_inheritable(fd, True)
-    orders = environment(path, env, report_fd=report_fd, filter_fd=filter_fd, mode=mode)
+    orders = environment(
+        path,
+        env,
+        report_fd=report_fd,
+        filter_fd=filter_fd,
+        mode=mode,
+        listener_fd=listener_fd,
+    )
     words = arguments(argv, init=mode == INIT)
     process.execveat(program_fd, b"", words, orders, process.AT_EMPTY_PATH)
     raise AssertionError("execveat returned without an error")

@@ -1,6 +1,7 @@
 /* enter: the last program of Onggi's that runs before the user's. x86_64; see stub.py beside it.
  *
- * Kept throughout: r12 report descriptor, r13 argv, r14 envp, r15 path, rbp stage << 16, bl mode.
+ * Kept throughout: r12 report descriptor, r13 argv, r14 envp, r15 path, rbp stage << 16, bl mode;
+ * until they are used, r8 filter descriptor and r9 listening socket.
  * The kernel preserves every register but rax, rcx and r11 across syscall.
  */
         .intel_syntax noprefix
@@ -23,7 +24,9 @@
         .set    RT_SIGTIMEDWAIT, 128
         .set    PRCTL, 157
         .set    EXIT_GROUP, 231
+        .set    ACCEPT4, 288
         .set    SECCOMP, 317
+        .set    FSOPEN, 430
         .include "numbers.inc"
 
         elf_header 62
@@ -61,9 +64,12 @@ take_order:                                     /* out of envp: the program must
         lodsb
         mov     ebx, eax                        /* mode: a letter or, when plain, the comma itself */
         mov     r15, rsi
+        or      r9d, -1
         cmp     bl, ','
         je      hide_report
-        inc     r15
+        call    number                          /* after the letter: a listening socket, or -1 */
+        mov     r9d, eax
+        mov     r15, rsi
 
 hide_report:                                    /* the program must not inherit it either */
         test    r12d, r12d
@@ -78,6 +84,8 @@ hide_report:                                    /* the program must not inherit 
         js      fail
 
 choose_birth:
+        cmp     bl, 'p'
+        je      open_procfs
         cmp     bl, 'u'
         je      be_born
         cmp     bl, 't'
@@ -93,22 +101,28 @@ be_born:                                        /* r8, the filter descriptor, me
         test    eax, eax
         js      fail
         jz      born
-        push    rax                             /* the usher: tell its number, in eight bytes */
+        xor     edi, edi                        /* the usher: all is in the sibling's hands now */
+        jmp     leave
+
+born:                                           /* nothing is done before the caller knows of us */
+        push    0x6e726f62                      /* "born", in eight bytes */
         mov     edi, r12d
         mov     rsi, rsp
         mov     edx, 8
         mov     eax, WRITE
         syscall
-        xor     edi, edi
-        jmp     leave
-born:
+        xor     eax, eax                        /* READ */
+        syscall
+        mov     edi, 126
+        test    rax, rax
+        jle     leave                           /* it has gone, and with it the reason to go on */
         mov     ebp, STAGE_SESSION
         mov     eax, SETSID
         syscall
         test    eax, eax
         js      fail
         cmp     bl, 't'
-        jne     load_filter
+        jne     await_start
         mov     ebp, STAGE_TERMINAL
         xor     edi, edi
         mov     esi, TIOCSCTTY
@@ -117,6 +131,47 @@ born:
         syscall
         test    eax, eax
         js      fail
+await_start:
+        test    r9d, r9d
+        js      load_filter
+        mov     ebp, STAGE_AWAIT
+        mov     edi, r9d
+        mov     esi, F_SETFD
+        mov     edx, FD_CLOEXEC
+        mov     eax, FCNTL
+        syscall
+        test    eax, eax
+        js      fail
+        mov     edi, r12d                       /* by its end the caller knows that we wait */
+        mov     r12d, -1
+hang_up:
+        mov     eax, CLOSE
+        syscall
+next_caller:
+        mov     edi, r9d
+        xor     esi, esi
+        xor     edx, edx
+        mov     r10d, SOCK_CLOEXEC
+        mov     eax, ACCEPT4
+        syscall
+        cmp     eax, -EINTR
+        je      next_caller
+        test    eax, eax
+        js      fail
+        mov     edi, eax
+        mov     rsi, rsp                        /* the eight bytes that said "born" */
+        mov     edx, 8
+        xor     eax, eax                        /* READ */
+        syscall
+        cmp     eax, 2
+        jne     hang_up
+        cmp     word ptr [rsp], GO
+        jne     hang_up
+        mov     r12d, edi
+        lea     rsi, [rip + ready]
+        mov     edx, offset ready_end - ready
+        mov     eax, WRITE
+        syscall
 
 load_filter:
         test    r8d, r8d
@@ -304,6 +359,48 @@ none_left:
 exited:
         shr     r14d, 8
         movzx   edi, r14b
+        jmp     leave
+
+open_procfs:                                    /* a child opens it, and the caller fetches it here */
+        mov     ebp, STAGE_CLONE
+        mov     edi, CLONE_FILES | SIGCHLD
+        xor     esi, esi
+        xor     edx, edx
+        xor     r10d, r10d
+        mov     eax, CLONE
+        syscall
+        test    eax, eax
+        js      fail
+        jz      inside
+        push    rax
+        mov     edi, eax                        /* else somebody inside would have to reap it */
+        mov     rsi, rsp
+        xor     edx, edx
+        xor     r10d, r10d
+        mov     eax, WAIT4
+        syscall
+        mov     edi, 126
+        cmp     dword ptr [rsp], 0
+        jne     leave                           /* somebody inside has ended it */
+        mov     edi, r12d
+        mov     edx, 8
+        xor     eax, eax                        /* READ: until the caller has it, or has gone */
+        syscall
+        xor     edi, edi
+        jmp     leave
+inside:
+        lea     rdi, [rip + procfs]
+        mov     esi, FSOPEN_CLOEXEC
+        mov     eax, FSOPEN
+        syscall
+        movsxd  rax, eax
+        push    rax                             /* the descriptor, or -errno, in eight bytes */
+        mov     edi, r12d
+        mov     rsi, rsp
+        mov     edx, 8
+        mov     eax, WRITE
+        syscall
+        xor     edi, edi
         jmp     leave
 
 number:                                         /* rsi: digits and a comma -> eax, or -1 if none */
