@@ -155,4 +155,32 @@ def test_exec_hands_over_nothing_of_the_caller_s(jar: Onggi, tmp_path: Path) -> 
 def test_a_store_of_somebody_else_is_refused(tmp_path: Path) -> None:
     os.chown(tmp_path, 65534, 65534)
     done = Onggi(tmp_path).attempt("ps")
-    assert (done.returncode, "written by others" in done.stderr) == (1, True)
+    assert (done.returncode, "another user" in done.stderr) == (1, True)
+
+
+@withstands(
+    "procfs",
+    "a file mounted over the one that is written",
+    "a /proc that is no procfs, or a part of one",
+    "a setting of the kernel's own, as a parameter of the container's",
+    by=INSIDE,
+)
+def test_nothing_stands_in_for_procfs(jar: Onggi, tmp_path: Path) -> None:
+    """CVE-2019-16884: an image that declares a volume there; CVE-2022-0811: a parameter of all."""
+    (tmp_path / "Dockerfile").write_text("FROM busybox\nVOLUME /proc\n")
+    jar("build", "-q", "-t", "fake", str(tmp_path))
+    before = Path("/proc/sys/kernel/core_pattern").read_text()
+    parameter = f"kernel.core_pattern={before.strip()}"  # were it written, nothing would be worse
+    for words in (
+        ["fake"],
+        ["--sysctl", parameter, "busybox"],
+        ["-v", f"{tmp_path}:/proc", "busybox"],
+    ):
+        done = jar.attempt("run", "--rm", *words, "cat", "/proc/self/attr/exec")
+        assert (done.returncode, done.stdout) in ((125, ""), (1, "")), done
+    jar("rmi", "fake")
+    script = (
+        "mount -t tmpfs x /proc; mount -o bind /tmp /proc/self; ln -s /x /proc/y; stat -fc %t /proc"
+    )
+    assert jar.attempt("run", "--rm", "busybox", "sh", "-c", script).stdout == "9fa0\n"
+    assert Path("/proc/sys/kernel/core_pattern").read_text() == before

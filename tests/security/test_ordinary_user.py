@@ -17,7 +17,7 @@ from support.ordinary import Ordinary, ordinary_user
 from support.ordinary_runtimes import MANY, UserRuntime, mapping
 from support.programs import compiled
 from support.requirements import requires
-from support.threats import withstands
+from support.threats import BUNDLE, INSIDE, withstands
 
 pytestmark = requires("root", "busybox", "user-namespaces")
 
@@ -64,7 +64,7 @@ def bound(source: str | Path, target: str) -> Json:
 
 @requires("newuidmap")
 @withstands(
-    "ordinary users", "files of the host that the user may not open, bound into a container"
+    "ordinary users", "files of the host that the user may not open, bound into a container", by=BUNDLE
 )
 @pytest.mark.parametrize("more", [False, True], ids=["alone", "with more IDs"])
 def test_root_inside_opens_what_the_user_may(
@@ -99,7 +99,7 @@ def test_root_inside_opens_what_the_user_may(
     assert refused.returncode == 1
 
 
-@withstands("ordinary users", "devices of the host opened, made, or mounted as file systems")
+@withstands("ordinary users", "devices of the host opened, made, or mounted as file systems", by=INSIDE)
 def test_devices_stay_the_hosts(runtime: UserRuntime) -> None:
     nodes = [{"path": "/dev/kmsg", "type": "c", "major": 1, "minor": 11}]
     script = (
@@ -134,7 +134,7 @@ echo x > /given/file && echo WROTE
 
 
 @withstands(
-    "ordinary users", "what is masked or read-only taken off, from a further user namespace as well"
+    "ordinary users", "what is masked or read-only taken off, from a further user namespace as well", by=INSIDE
 )
 def test_what_lies_over_the_hosts_files_stays(runtime: UserRuntime) -> None:
     """Mounts of the host's came as one and locked; those of the container lock what is nested."""
@@ -152,7 +152,7 @@ def test_what_lies_over_the_hosts_files_stays(runtime: UserRuntime) -> None:
         assert word not in output, output
 
 
-@withstands("ordinary users", "cgroup files and settings of the host written to")
+@withstands("ordinary users", "cgroup files and settings of the host written to", by=INSIDE)
 def test_settings_of_the_host_stay(runtime: UserRuntime) -> None:
     sysfs = {"destination": "/sys", "type": "sysfs", "source": "sysfs", "options": ["ro"]}
     script = (
@@ -172,7 +172,7 @@ def test_settings_of_the_host_stay(runtime: UserRuntime) -> None:
 
 @requires("compiler")
 @withstands(
-    "ordinary users", "what enters by `exec` looked at by root of the user namespace, who may trace"
+    "ordinary users", "what enters by `exec` looked at by root of the user namespace, who may trace", by=INSIDE
 )
 @pytest.mark.time_limit(180)
 def test_what_enters_cannot_be_looked_at(runtime: UserRuntime, tmp_path: Path) -> None:
@@ -194,7 +194,7 @@ def test_what_enters_cannot_be_looked_at(runtime: UserRuntime, tmp_path: Path) -
 
 
 @withstands(
-    "ordinary users", "a program or device of the image's with more rights than the user has"
+    "ordinary users", "a program or device of the image's with more rights than the user has", by=BUNDLE
 )
 def test_a_set_user_id_file_gives_the_users_rights_alone(runtime: UserRuntime) -> None:
     """What root inside leaves with such a bit belongs to the user outside, as it did before."""

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 import pytest
 
-INSIDE = "inside"  # a program in a container that `onggi` made, at its start or by exec
+INSIDE = "inside"  # a program in a real container, from its start or by exec
 BUNDLE = "bundle"  # what `onggi-runtime` is given: configuration, root, descriptors; or runs
 ALONE = ""  # the step, parser or record that defends, tried by itself
 WAYS = (INSIDE, BUNDLE, ALONE)
@@ -137,8 +137,8 @@ FROM_INSIDE = (
         "/proc/sysrq-trigger and /proc/irq",
         "/sys and its helpers",
         "/proc/kcore, /proc/keys, /sys/firmware and the like read",
-        kernels="on cgroup v1 the rules are files, on v2 a BPF program; each is tried where it is there, and "
-        "v2 alone in a virtual machine (tests/vm)",
+        kernels="on cgroup v1 the rules are files, on v2 a BPF program; each is tried where it is, "
+        "and v2 alone in a virtual machine (tests/vm)",
     ),
     Row(
         "calls",
@@ -153,7 +153,7 @@ FROM_INSIDE = (
         "the same through x32 calls",
         "sockets of families that reach the hypervisor or the kernel's crypto",
         "ptrace of process 1 by another user",
-        kernels="filters need CONFIG_SECCOMP_FILTER; the calls of 32 bits and of x32 are tried on x86_64",
+        kernels="filters need CONFIG_SECCOMP_FILTER; calls of 32 bits and of x32 are x86_64's",
     ),
     Row(
         "exhaustion",
