@@ -64,7 +64,9 @@ def bound(source: str | Path, target: str) -> Json:
 
 @requires("newuidmap")
 @withstands(
-    "ordinary users", "files of the host that the user may not open, bound into a container", by=BUNDLE
+    "ordinary users",
+    "files of the host that the user may not open, bound into a container",
+    by=BUNDLE,
 )
 @pytest.mark.parametrize("more", [False, True], ids=["alone", "with more IDs"])
 def test_root_inside_opens_what_the_user_may(
@@ -99,7 +101,9 @@ def test_root_inside_opens_what_the_user_may(
     assert refused.returncode == 1
 
 
-@withstands("ordinary users", "devices of the host opened, made, or mounted as file systems", by=INSIDE)
+@withstands(
+    "ordinary users", "devices of the host opened, made, or mounted as file systems", by=INSIDE
+)
 def test_devices_stay_the_hosts(runtime: UserRuntime) -> None:
     nodes = [{"path": "/dev/kmsg", "type": "c", "major": 1, "minor": 11}]
     script = (
@@ -134,7 +138,9 @@ echo x > /given/file && echo WROTE
 
 
 @withstands(
-    "ordinary users", "what is masked or read-only taken off, from a further user namespace as well", by=INSIDE
+    "ordinary users",
+    "what is masked or read-only taken off, from a further user namespace as well",
+    by=INSIDE,
 )
 def test_what_lies_over_the_hosts_files_stays(runtime: UserRuntime) -> None:
     """Mounts of the host's came as one and locked; those of the container lock what is nested."""
@@ -172,7 +178,9 @@ def test_settings_of_the_host_stay(runtime: UserRuntime) -> None:
 
 @requires("compiler")
 @withstands(
-    "ordinary users", "what enters by `exec` looked at by root of the user namespace, who may trace", by=INSIDE
+    "ordinary users",
+    "what enters by `exec` looked at by root of the user namespace, who may trace",
+    by=INSIDE,
 )
 @pytest.mark.time_limit(180)
 def test_what_enters_cannot_be_looked_at(runtime: UserRuntime, tmp_path: Path) -> None:
@@ -194,7 +202,9 @@ def test_what_enters_cannot_be_looked_at(runtime: UserRuntime, tmp_path: Path) -
 
 
 @withstands(
-    "ordinary users", "a program or device of the image's with more rights than the user has", by=BUNDLE
+    "ordinary users",
+    "a program or device of the image's with more rights than the user has",
+    by=BUNDLE,
 )
 def test_a_set_user_id_file_gives_the_users_rights_alone(runtime: UserRuntime) -> None:
     """What root inside leaves with such a bit belongs to the user outside, as it did before."""
