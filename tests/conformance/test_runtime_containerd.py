@@ -103,13 +103,44 @@ def test_a_life_under_containerd(containerd: Containerd) -> None:
         assert "PAUSED" in containerd("task", "ls")
         containerd("task", "resume", "two")
         assert "pids.current" in containerd("task", "metrics", "two")
-        refused = containerd.attempt("task", "checkpoint", "two")
-        assert refused.returncode != 0
-        assert "not supported" in refused.stderr
-        assert "RUNNING" in containerd("task", "ls")
     finally:
         containerd("task", "rm", "--force", "two")
         containerd("container", "rm", "two")
+
+
+@requires("containerd", "criu")
+def test_a_checkpoint_by_containerd(containerd: Containerd, tmp_path: Path) -> None:
+    """Kept with its task going on, then with its end."""
+    containerd(*containerd.run("three", "/bin/sleep", "100", options=("--detach", "--null-io")))
+    try:
+        words = ("task", "checkpoint", "--image-path", str(tmp_path / "images"))
+        containerd(*words, "--work-path", str(tmp_path / "work"), "three")
+        assert (tmp_path / "images" / "pstree.img").exists()
+        assert "RUNNING" in containerd("task", "ls")
+        name = containerd("task", "checkpoint", "--exit", "three").strip()
+        assert name in containerd("image", "ls")
+        assert "STOPPED" in containerd("task", "ls")
+        containerd("image", "rm", name)
+    finally:
+        containerd("task", "rm", "--force", "three")
+        containerd("container", "rm", "three")
+
+
+@requires("containerd")
+def test_a_checkpoint_that_fails(containerd: Containerd, tmp_path: Path) -> None:
+    """There is no place for its images."""
+    (tmp_path / "file").touch()
+    containerd(*containerd.run("four", "/bin/sleep", "100", options=("--detach", "--null-io")))
+    try:
+        refused = containerd.attempt(
+            "task", "checkpoint", "--image-path", f"{tmp_path}/file/x", "four"
+        )
+        assert refused.returncode != 0
+        assert "checkpoint" in refused.stderr
+        assert "RUNNING" in containerd("task", "ls")
+    finally:
+        containerd("task", "rm", "--force", "four")
+        containerd("container", "rm", "four")
 
 
 @requires("buildah")

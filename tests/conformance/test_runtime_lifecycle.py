@@ -268,11 +268,13 @@ def test_words_that_no_command_line_has(runtime: OciRuntime, words: list[str]) -
     assert "level=error" in done.stderr
 
 
-@pytest.mark.parametrize("word", ["checkpoint", "restore"])
-def test_checkpoints_are_refused(ours: OciRuntime, word: str) -> None:
+def test_a_checkpoint_takes_criu(ours: OciRuntime, root_dir: Path) -> None:
     name = ours.identifier()
-    ours.create(name, ours.bundle(name, "true"))
-    done = ours.attempt(word, "--image-path", "/nowhere", name)
+    bundle = ours.bundle(name, "sleep", "100")
+    ours("run", "--detach", "--bundle", bundle, name)
+    images = ("--image-path", root_dir / "images")
+    done = ours.attempt("--criu", "/nowhere/criu", "checkpoint", *images, name)
     assert done.returncode == 1
-    assert "checkpoint and restore are not supported" in done.stderr
-    assert ours.state(name)["status"] == "created"
+    assert "/nowhere/criu is not installed" in done.stderr
+    assert ours.state(name)["status"] == "running"
+    assert not (root_dir / "images").exists()

@@ -22,10 +22,8 @@ from support.requirements import requires
 pytestmark = requires("root", "busybox", "podman")
 
 # It raises these by itself, for which a container host may lack the right.
-ORDINARY = (
-    *("--network", "none", "--ulimit", "nofile=1024:1024", "--ulimit", "nproc=1024:1024"),
-    *("--cgroup-parent", "/onggi-test-podman"),
-)
+LIMITS = ["nofile=1024:1024", "nproc=1024:1024"]
+ORDINARY = ("--network", "none", "--cgroup-parent", "/onggi-test-podman")
 
 
 def _with_root(place: Path) -> Path:
@@ -45,9 +43,12 @@ class Podman:
 
     def __init__(self, place: Path) -> None:
         self._place = place
-        # `lock_type` is the one thing here that no option of the command sets.
+        # What no option of the command sets, or not for a pod's first container.
         conf = place / "containers.conf"
-        conf.write_text('[engine]\nlock_type = "file"\nevents_logger = "file"\n')
+        conf.write_text(
+            f"[containers]\ndefault_ulimits = {json.dumps(LIMITS)}\n"
+            '[engine]\nlock_type = "file"\nevents_logger = "file"\n'
+        )
         self._env = {**os.environ, "CONTAINERS_CONF": str(conf)}
         self._line = [
             *("podman", "--root", str(place / "root"), "--runroot", str(place / "run")),
@@ -55,6 +56,14 @@ class Podman:
             *("--storage-driver", "vfs", "--tmpdir", str(place / "tmp")),
             *("--cgroup-manager", "cgroupfs"),
             *("--runtime", str(_with_root(place))),
+        ]
+
+    def line(self, *words: str | Path) -> list[str]:
+        return [
+            "env",
+            f"CONTAINERS_CONF={self._env['CONTAINERS_CONF']}",
+            *self._line,
+            *map(str, words),
         ]
 
     def attempt(self, *words: str | Path) -> subprocess.CompletedProcess[str]:
@@ -232,3 +241,129 @@ def test_hooks(podman: Podman, tmp_path: Path) -> None:
     podman("--hooks-dir", directory, "run", "--rm", *ORDINARY, "box", "true")
     wait_for_file(file)
     assert '"status":"creating"' in file.read_text()
+
+
+COUNT = "i=0; while :; do i=$((i+1)); echo $i; sleep 0.02; done"
+
+
+def counted(podman: Podman, name: str, least: int) -> int:
+    """Wait until a container has counted so far; return how far."""
+    deadline = time.monotonic() + 20
+    while not (said := podman("logs", name).split()) or int(said[-1]) < least:
+        assert time.monotonic() < deadline, f"{name} does not count to {least}: {said[-3:]}"
+    return int(said[-1])
+
+
+@requires("criu")
+def test_a_checkpoint(podman: Podman) -> None:
+    podman("run", "--detach", "--name", "counting", *ORDINARY, "box", "sh", "-c", COUNT)
+    counted(podman, "counting", 5)
+    podman("container", "checkpoint", "counting")
+    assert podman("inspect", "--format", "{{.State.Status}}", "counting").strip() == "exited"
+    so_far = counted(podman, "counting", 5)
+    podman("container", "restore", "counting")
+    counted(podman, "counting", so_far + 5)
+    assert podman("logs", "counting").split().count("1") == 1
+    assert podman("exec", "counting", "echo", "inside") == "inside\n"
+
+
+@requires("criu")
+def test_a_checkpoint_that_is_taken_elsewhere(podman: Podman, tmp_path: Path) -> None:
+    podman("run", "--detach", "--name", "counting", *ORDINARY, "box", "sh", "-c", COUNT)
+    so_far = counted(podman, "counting", 5)
+    archive = tmp_path / "checkpoint.tar.gz"
+    podman("container", "checkpoint", "--leave-running", "--export", archive, "counting")
+    counted(podman, "counting", so_far + 5)
+    podman("rm", "--force", "--time", "0", "counting")
+    podman("container", "restore", "--import", archive, "--name", "other")
+    counted(podman, "other", so_far)
+    assert podman("logs", "other").split().count("1") == 1
+
+
+@pytest.fixture
+def pod(podman: Podman) -> Iterator[str]:
+    """Give the name of a pod whose first container has the namespaces of the others."""
+    first = ("--infra-image", "box", "--infra-command", "/bin/sleep 100")
+    podman("pod", "create", "--name", "jars", *first, *ORDINARY, "--share", "ipc,net,uts,pid")
+    yield "jars"
+    podman("pod", "rm", "--force", "--time", "0", "jars")
+
+
+def test_a_pod(podman: Podman, pod: str) -> None:
+    podman("run", "--detach", "--pod", pod, "--name", "one", "box", "sleep", "99")
+    script = "for i in ipc net uts pid mnt; do busybox readlink /proc/self/ns/$i; done"
+    here = podman("run", "--rm", "--pod", pod, "box", "sh", "-c", script).split()
+    there = podman("exec", "one", "sh", "-c", script).split()
+    assert here[:4] == there[:4]
+    assert here[4] != there[4]
+    said = podman("run", "--rm", "--pod", pod, "box", "busybox", "ps")
+    assert "sleep 99" in said
+    assert "/bin/sleep 100" in said
+
+
+def test_the_life_of_a_pod(podman: Podman, pod: str) -> None:
+    status = ("pod", "inspect", "--format", "{{.State}}", pod)
+    podman("run", "--detach", "--pod", pod, "--name", "one", "box", "sleep", "99")
+    podman("pod", "pause", pod)
+    assert podman(*status).strip() == "Paused"
+    podman("pod", "unpause", pod)
+    assert podman("exec", "one", "echo", "in") == "in\n"
+    podman("pod", "stop", "--time", "0", pod)
+    assert podman(*status).strip() == "Exited"
+    podman("pod", "start", pod)
+    assert podman(*status).strip() == "Running"
+    assert podman("exec", "one", "echo", "in") == "in\n"
+
+
+@requires("tini")
+def test_an_init(podman: Podman) -> None:
+    words = ("--init", "--init-path", "/usr/bin/tini-static")
+    script = "cat /proc/1/comm; [ $$ != 1 ] && exit 3"
+    done = podman.attempt("run", "--rm", *words, *ORDINARY, "box", "sh", "-c", script)
+    assert (done.returncode, done.stdout) == (3, "podman-init\n")
+
+
+def test_input_and_a_later_attachment(podman: Podman) -> None:
+    podman("run", "--detach", "--interactive", "--name", "echo", *ORDINARY, "box", "cat")
+    line = podman.line("attach", "echo")
+    with subprocess.Popen(line, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as attached:
+        assert attached.stdin is not None
+        assert attached.stdout is not None
+        attached.stdin.write(b"given\n")
+        attached.stdin.flush()
+        assert attached.stdout.readline() == b"given\n"
+        podman("kill", "echo")
+
+
+def test_files_in_and_out(podman: Podman, tmp_path: Path) -> None:
+    (tmp_path / "given").write_text("given")
+    podman("run", "--detach", "--name", "keeper", *ORDINARY, "box", "sleep", "100")
+    podman("cp", tmp_path / "given", "keeper:/tmp/there")
+    assert podman("exec", "keeper", "cat", "/tmp/there") == "given"
+    podman("cp", "keeper:/tmp/there", tmp_path / "back")
+    assert (tmp_path / "back").read_text() == "given"
+    assert "A /tmp/there" in podman("diff", "keeper")
+
+
+def test_exec_as_another(podman: Podman) -> None:
+    podman("run", "--detach", "--name", "keeper", *ORDINARY, "box", "sleep", "100")
+    words = ("--user", "7:8", "--workdir", "/tmp", "--env", "A=2", "keeper")
+    said = podman("exec", *words, "sh", "-c", "echo $A; pwd; id -u; id -g")
+    assert said.split() == ["2", "/tmp", "7", "8"]
+    assert podman("exec", "--tty", "keeper", "tty").strip() == "/dev/pts/0"
+
+
+def test_what_is_healthy(podman: Podman) -> None:
+    health = ("--health-cmd", "test -e /tmp/well", "--health-interval", "disable")
+    podman("run", "--detach", "--name", "keeper", *health, *ORDINARY, "box", "sleep", "100")
+    assert podman.attempt("healthcheck", "run", "keeper").returncode == 1
+    podman("exec", "keeper", "touch", "/tmp/well")
+    podman("healthcheck", "run", "keeper")
+
+
+def test_a_build(podman: Podman, tmp_path: Path) -> None:
+    (tmp_path / "Containerfile").write_text("FROM box\nRUN echo built > /etc/made\n")
+    network = ("--network", "none", "--cgroup-parent", "/onggi-test-podman")
+    podman("build", "--isolation", "oci", *network, "--tag", "made", tmp_path)
+    assert podman.run("made", "cat", "/etc/made") == "built\n"
+    podman("rmi", "made")

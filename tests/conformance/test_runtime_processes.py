@@ -2,13 +2,13 @@
 
 import json
 import os
-import socket
 import subprocess
 import time
 from pathlib import Path
 
 import pytest
 
+from support.consoles import drained, listening, received
 from support.oci_runtimes import (
     Json,
     OciRuntime,
@@ -300,50 +300,6 @@ def test_nothing_else_is_passed_on(runtime: OciRuntime) -> None:
 def at_three(fd: int) -> Json:
     """Return what gives a child of ours this descriptor as its third."""
     return {"preexec_fn": lambda: os.dup2(fd, 3), "close_fds": False}
-
-
-class listening:  # noqa: N801
-    """A Unix socket that somebody connects to."""
-
-    def __init__(self, path: Path) -> None:
-        self._socket = socket.socket(socket.AF_UNIX)
-        self._path = path
-
-    def __enter__(self) -> socket.socket:
-        self._socket.bind(str(self._path))
-        self._socket.listen(1)
-        self._socket.settimeout(10)
-        return self._socket
-
-    def __exit__(self, *_error: object) -> None:
-        self._socket.close()
-        self._path.unlink()
-
-
-def received(server: socket.socket) -> int:
-    """Return the descriptor that is sent to a socket."""
-    connection, _ = server.accept()
-    with connection:
-        _, fds, _, _ = socket.recv_fds(connection, 1024, 1)
-    return fds[0]
-
-
-def drained(master: int, seconds: float = 10) -> str:
-    """Read a terminal until nobody has its other end, and close it."""
-    import select
-
-    said = b""
-    deadline = time.monotonic() + seconds
-    try:
-        while time.monotonic() < deadline and select.select([master], [], [], seconds)[0]:
-            try:
-                piece = os.read(master, 4096)
-            except OSError:
-                break
-            said += piece
-    finally:
-        os.close(master)
-    return said.decode()
 
 
 def test_a_terminal_in_the_foreground(runtime: OciRuntime) -> None:

@@ -2,10 +2,11 @@
 
     pytestmark = requires("root", "overlayfs")
 
-A name is one of the host's programs below, `cgroup-CONTROLLER`, or a probe of `onggi.linux.probe`
-without its prefix and with hyphens. Any other name is an error, so that a misspelt requirement
-can't skip a test for ever. ONGGI_TEST_MUST_HAVE names, with commas, what this machine is known
-to have: a test that lacks one of those fails.
+A name is "root", one of the host's programs below, what criu can do here (see support/criu.py),
+`cgroup-CONTROLLER`, `capability-NAME`, or a probe of `onggi.linux.probe` without its prefix and
+with hyphens. Any other name is an error, so that a misspelt requirement can't skip a test for ever.
+ONGGI_TEST_MUST_HAVE names, with commas, what this machine is known to have: a test that lacks one
+of those fails.
 """
 
 import functools
@@ -14,6 +15,7 @@ import shutil
 
 import pytest
 
+from support import criu
 from support.repository import ROOT
 
 PROGRAMS = {
@@ -30,6 +32,7 @@ PROGRAMS = {
     "runc": "runc",
     "shellcheck": "shellcheck",
     "skopeo": "skopeo",
+    "tini": "tini-static",
     "virtual-machines": "qemu-system-x86_64",
     "zstd": "zstd",
 }
@@ -54,16 +57,27 @@ def is_met(name: str) -> bool:
     """
     if name == "root":
         return os.geteuid() == 0
+    if name in criu.PARTS:
+        return criu.PARTS[name]()
     if name in PROGRAMS:
         return shutil.which(PROGRAMS[name]) is not None
     if name.startswith("cgroup-"):
         return _has_controller(name.removeprefix("cgroup-"))
+    if name.startswith("capability-"):
+        return _has_capability(name.removeprefix("capability-"))
     from onggi.linux import probe  # here, because a unit test needs no kernel
 
     found = getattr(probe, "probe_" + name.replace("-", "_"), None)
     if found is None:
         raise LookupError(f"nothing is known by the requirement {name!r}")
     return bool(found())
+
+
+def _has_capability(name: str) -> bool:
+    from onggi.linux import capability
+
+    number = capability.NUMBERS["CAP_" + name.replace("-", "_").upper()]
+    return bool(capability.capget()[0] & 1 << number)
 
 
 def _has_controller(name: str) -> bool:

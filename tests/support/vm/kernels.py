@@ -28,6 +28,10 @@ MODULES = (
     *("netfs", "fscache", "9pnet", "9pnet_virtio", "9p"),
     *("crc16", "crc32c_generic", "mbcache", "jbd2", "ext4"),
     *("overlay", "loop", "bfq", "virtio_blk"),
+    # What criu asks about sockets, and of a network namespace.
+    *("unix_diag", "inet_diag", "tcp_diag", "udp_diag", "raw_diag", "netlink_diag"),
+    *("af_packet_diag", "veth", "tun", "libcrc32c", "nfnetlink", "nf_tables"),
+    *("nf_defrag_ipv4", "nf_defrag_ipv6", "nf_conntrack", "nf_conntrack_netlink"),
 )
 
 

@@ -26,6 +26,7 @@ from onggi.runtime.plan.container import plan_container
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
     from onggi.runtime.command.record import Folder, Record
@@ -73,9 +74,30 @@ def launch(words: Words, runtime: Runtime, *, wait: bool, console: bool) -> tupl
     stage.seccomp = config["linux"].get("seccomp", {})
     stage.hooks = config.get("hooks", {})
     stage.state = record.document(made, record.CREATING)
+    started = keep(
+        made,
+        config,
+        words,
+        runtime,
+        console=console,
+        begin=lambda folder: _start(folder, made, config, stage, runtime, wait=wait),
+    )
+    return started, made
+
+
+def keep(
+    made: Record,
+    config: dict[str, Any],
+    words: Words,
+    runtime: Runtime,
+    *,
+    console: bool,
+    begin: Callable[[Folder], Started],
+) -> Started:
+    """Have `begin` make a container in a directory of its own; nothing is left if that fails."""
     with record.make(runtime.root, made) as folder:
         try:
-            started = _start(folder, made, config, stage, runtime, wait=wait)
+            started = begin(folder)
             try:
                 hand_over(started, words, console=console)
             except BaseException:
@@ -85,7 +107,7 @@ def launch(words: Words, runtime: Runtime, *, wait: bool, console: bool) -> tupl
             afterwards.run_poststop(config, made, runtime)
             folder.remove()
             raise
-    return started, made
+    return started
 
 
 def _start(
@@ -97,13 +119,7 @@ def _start(
     *,
     wait: bool,
 ) -> Started:
-    plan = plan_on(config, made.id, host.gather(groups=runtime.groups), filter_cache(runtime))
-    for warning in plan.warnings:
-        runtime.journal.warn(warning)
-    _require_empty(plan)
-    made.cgroups = list(plan.cgroups)
-    folder.write(made)
-    folder.keep_config(config)
+    plan = settle(folder, made, config, runtime)
     try:
         if wait:
             stage.listener_fd = channel.listen(folder.socket())
@@ -115,6 +131,18 @@ def _start(
     made.adopt(started.pid)
     folder.write(made)
     return started
+
+
+def settle(folder: Folder, made: Record, config: dict[str, Any], runtime: Runtime) -> Plan:
+    """Return the plan of a container on this host, once it is written down what it will have."""
+    plan = plan_on(config, made.id, host.gather(groups=runtime.groups), filter_cache(runtime))
+    for warning in plan.warnings:
+        runtime.journal.warn(warning)
+    _require_empty(plan)
+    made.cgroups = list(plan.cgroups)
+    folder.write(made)
+    folder.keep_config(config)
+    return plan
 
 
 def plan_on(config: dict[str, Any], identifier: str, facts: Host, cache_directory: str) -> Plan:

@@ -43,7 +43,7 @@ GLOBAL = Command(
     Option("systemd-cgroup", "", "Have systemd make the control groups"),
     Option("cgroup-manager", "NAME", "cgroupfs (default), systemd or disabled"),
     Option("rootless", "WHEN", "true, false or auto: accepted, found out here"),
-    Option("criu", "PATH", "Accepted: containers cannot be checkpointed"),
+    Option("criu", "PATH", "The criu that makes checkpoints (default: by $PATH)"),
     Option("version", "", "Print the version", short="v"),
     Option("help", "", "Print this", short="h"),
     interspersed=False,
@@ -124,6 +124,7 @@ def _run(name: str, words: Words, journal: Journal) -> int:
         root=words.text("root") or default_root(),
         journal=journal,
         groups=words.text("cgroup-manager") != "disabled",
+        criu=words.text("criu") or "criu",
     )
     return module.execute(given, runtime)
 

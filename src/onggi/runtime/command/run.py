@@ -32,11 +32,12 @@ def execute(words: Words, runtime: Runtime) -> int:
         return 0
     code = foreground.wait(started)
     if not words.has("keep"):
-        _remove(known, runtime)
+        remove(known, runtime)
     return code
 
 
-def _remove(known: Record, runtime: Runtime) -> None:
+def remove(known: Record, runtime: Runtime) -> None:
+    """Remove a container that has stopped, unless somebody else did."""
     try:
         with record.hold(runtime.root, known.id) as folder:
             delete.remove(folder, folder.read(), runtime)

@@ -18,12 +18,15 @@ class Runtime:
     """The global options.
 
     root: where containers are remembered. groups: whether they get control groups, where that can
-    be had.
+    be had. criu: its name or path.
     """
 
-    __slots__ = ("groups", "journal", "root")
+    __slots__ = ("criu", "groups", "journal", "root")
 
-    def __init__(self, *, root: str, journal: Journal, groups: bool = True) -> None:
+    def __init__(
+        self, *, root: str, journal: Journal, groups: bool = True, criu: str = "criu"
+    ) -> None:
+        self.criu = criu
         self.groups = groups
         self.root = root
         self.journal = journal

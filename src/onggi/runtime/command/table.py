@@ -4,7 +4,7 @@ from __future__ import annotations
 
 # name -> (module, what it does)
 COMMANDS = {
-    "checkpoint": ("checkpoint", "Refused: containers cannot be frozen to disk"),
+    "checkpoint": ("checkpoint", "Freeze a container to files, for restore"),
     "create": ("create", "Create a container from a bundle"),
     "delete": ("delete", "Remove what is held for a container"),
     "events": ("events", "Print what a container uses, as it goes on"),
@@ -14,7 +14,7 @@ COMMANDS = {
     "list": ("listing", "List containers"),
     "pause": ("pause", "Stop the processes of a container where they are"),
     "ps": ("ps", "List the processes of a container"),
-    "restore": ("checkpoint", "Refused, as checkpoint is"),
+    "restore": ("restore", "Create a container as it was at a checkpoint"),
     "resume": ("resume", "Let the processes of a paused container go on"),
     "run": ("run", "Create a container and start it"),
     "spec": ("template", "Write a configuration to begin with"),

@@ -78,3 +78,21 @@ class ShareRoot(Step):
 
     def shell(self) -> list[str]:
         return []  # the host's programs are out of reach by then: the script's head says so
+
+
+class MakeFile(Step):
+    """Make an empty file inside the root, with its parents, unless something is there."""
+
+    __slots__ = ("path",)
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+
+    def apply(self, context: Context) -> None:
+        os.close(context.inside().make_file(self.path))
+
+    def describe(self) -> str:
+        return f"make the file {self.path}, unless it is there"
+
+    def shell(self) -> list[str]:
+        return [f"place /dev/null {quote(self.path)}"]
