@@ -108,7 +108,7 @@ def test_a_life_under_containerd(containerd: Containerd) -> None:
         containerd("container", "rm", "two")
 
 
-@requires("containerd", "criu")
+@requires("containerd", "criu-privileges")
 def test_a_checkpoint_by_containerd(containerd: Containerd, tmp_path: Path) -> None:
     """Kept with its task going on, then with its end."""
     containerd(*containerd.run("three", "/bin/sleep", "100", options=("--detach", "--null-io")))

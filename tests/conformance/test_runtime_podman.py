@@ -93,7 +93,7 @@ class Podman:
         """Remove all of them, and the cgroups, which podman's own clean-up leaves for later."""
         self("rm", "--all", "--force", "--time", "0")
         deadline = time.monotonic() + 20
-        while list(Path("/sys/fs/cgroup").glob("*/onggi-test-podman")):
+        while _cgroups("onggi-test-podman"):
             assert time.monotonic() < deadline, "there are processes left"
             self._remove_cgroups()
             time.sleep(0.02)
@@ -101,10 +101,16 @@ class Podman:
 
     def _remove_cgroups(self) -> None:
         for parent in ("onggi-test-podman", "libpod_parent"):
-            for path in Path("/sys/fs/cgroup").glob(f"*/{parent}"):
+            for path in _cgroups(parent):
                 for directory, _, _ in os.walk(path, topdown=False):
                     if parent == "onggi-test-podman" or directory.endswith(("conmon", parent)):
                         remove_if_empty(directory)
+
+
+def _cgroups(name: str) -> list[Path]:
+    """List the cgroups of a name at the top of each hierarchy, whatever is mounted."""
+    top = Path("/sys/fs/cgroup")
+    return [*top.glob(f"*/{name}"), *top.glob(name)]
 
 
 def remove_if_empty(directory: str) -> None:
@@ -195,7 +201,9 @@ def test_rights_and_users(podman: Podman) -> None:
 
 def test_limits(podman: Podman) -> None:
     words = ["--memory", "64m", "--cpus", "0.5", "--pids-limit", "77"]
-    script = "cat /sys/fs/cgroup/pids/pids.max /sys/fs/cgroup/memory/memory.limit_in_bytes"
+    first = "cat /sys/fs/cgroup/pids/pids.max /sys/fs/cgroup/memory/memory.limit_in_bytes"
+    second = "cat /sys/fs/cgroup/pids.max /sys/fs/cgroup/memory.max"  # where there is v2 alone
+    script = f"{first} 2>/dev/null || {second}"
     assert podman.run(*words, "box", "sh", "-c", script).split() == ["77", str(64 << 20)]
 
 
@@ -283,6 +291,8 @@ def test_a_checkpoint_that_is_taken_elsewhere(podman: Podman, tmp_path: Path) ->
 @pytest.fixture
 def pod(podman: Podman) -> Iterator[str]:
     """Give the name of a pod whose first container has the namespaces of the others."""
+    if not Path("/sys/fs/cgroup/memory").is_dir():
+        pytest.skip("podman 4.3 forbids a pod's cgroup of v2 all devices: runc and crun fail, too")
     first = ("--infra-image", "box", "--infra-command", "/bin/sleep 100")
     podman("pod", "create", "--name", "jars", *first, *ORDINARY, "--share", "ipc,net,uts,pid")
     yield "jars"

@@ -15,6 +15,15 @@ def knows_this_kernel() -> bool:
     return subprocess.run(["criu", "check"], capture_output=True, check=False).returncode == 0
 
 
+def keeps_privileges() -> bool:
+    """Tell whether criu keeps no_new_privs, as it does since 3.18."""
+    if not knows_this_kernel():
+        return False
+    said = subprocess.run(["criu", "--version"], capture_output=True, text=True, check=True).stdout
+    major, minor = said.split()[1].split(".")[:2]
+    return (int(major), int(minor)) >= (3, 18)
+
+
 def keeps_connections() -> bool:
     """Tell whether a TCP socket has every option that criu keeps: some kernels refuse this one."""
     if not knows_this_kernel():
@@ -48,6 +57,7 @@ def tracks_memory() -> bool:
 
 PARTS = {
     "criu": knows_this_kernel,
+    "criu-privileges": keeps_privileges,
     "criu-connections": keeps_connections,
     "memory-tracking": tracks_memory,
 }
