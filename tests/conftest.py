@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
 
+import hypothesis
 import pytest
 
 from support import record, requirements
@@ -34,7 +35,9 @@ os.environ[SESSION] = uuid.uuid4().hex
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Keep a record of the run, if one is wanted."""
+    """Keep a record of the run, if one is wanted; time no example, as the machine may be busy."""
+    hypothesis.settings.register_profile("here", deadline=None)
+    hypothesis.settings.load_profile("here")
     if directory := os.environ.get(record.DIRECTORY):
         config.pluginmanager.register(record.Recorder(Path(directory).absolute()))
 

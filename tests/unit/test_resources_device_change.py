@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from onggi.errors import Unsupported
@@ -33,6 +33,17 @@ def planned(rules: list[Json]) -> list[Setting]:
         raise
 
 
+ALL_BLOCK_READ: Json = {"allow": True, "type": "b", "access": "r"}
+
+
+@example([ALL_BLOCK_READ], [{"allow": True, "type": "b", "major": 0}], ("b", 0, 0, "r"))
+@example([{"allow": True, "type": "b", "major": 0}], [ALL_BLOCK_READ], ("b", 0, 0, "r"))
+@example(
+    [{"allow": True, "type": "b", "major": 0}],
+    [{"allow": True, "type": "b", "minor": 0}],
+    ("b", 0, 0, "rw"),
+)
+@example([*ALLOW_ALL], [ALL_BLOCK_READ | {"major": 0}, ALL_BLOCK_READ], ("b", 1, 1, "w"))
 @given(lists, lists, attempts)
 def test_every_moment_is_within_the_two(
     before: list[Json], after: list[Json], attempt: tuple[str, int, int, str]

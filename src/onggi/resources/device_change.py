@@ -1,8 +1,9 @@
 """From one list of device rules to another, for a cgroup of v1 that has processes inside.
 
 The kernel takes one line at a time and obeys it at once. So the lines take away what is no longer
-allowed before they give what is new: at every moment what both lists allow is allowed, what both
-deny is denied, and never is anything allowed that neither list allows.
+allowed before they give what is new, and first of all they give again, by itself, what both lists
+allow by rules of different width: at every moment what both lists allow is allowed, what both deny
+is denied, and never is anything allowed that neither list allows.
 
 Source: kernel security/device_cgroup.c, devcgroup_update_access, dev_exception_add and
 dev_exception_rm: exceptions are told apart by type and numbers, and each has its accesses.
@@ -45,15 +46,45 @@ def plan_v1_change(
             "cgroup v1 can't go from what is allowed to what is denied without a moment in which "
             "everything is allowed"
         )
-    if allowed != now_allowed:
-        return whole
-    tighten, loosen = (_less(exceptions, now), _less(now, exceptions))
-    if not allowed:
-        tighten, loosen = loosen, tighten
+    if allowed != now_allowed:  # the first line says which; of the rest only what it comes to
+        return [*whole[:1], *_lines(hierarchy, _ALLOW, exceptions, "allowed from now on")]
+    if allowed:
+        return [
+            *_lines(hierarchy, _DENY, _less(exceptions, now), "no longer allowed"),
+            *_lines(hierarchy, _ALLOW, _less(now, exceptions), "allowed from now on"),
+        ]
+    both = _both(now, exceptions)
     return [
-        *_lines(hierarchy, _DENY, tighten, "no longer allowed"),
-        *_lines(hierarchy, _ALLOW, loosen, "allowed from now on"),
+        *_lines(hierarchy, _ALLOW, _less(both, now), "still allowed, by another rule"),
+        *_lines(hierarchy, _DENY, _less(_less(now, exceptions), both), "no longer allowed"),
+        *_lines(hierarchy, _ALLOW, _less(_less(exceptions, now), both), "allowed from now on"),
+        *_lines(hierarchy, _DENY, _less(both, exceptions), "allowed by a wider rule now"),
     ]
+
+
+def _both(some: Exceptions, others: Exceptions) -> Exceptions:
+    """Return what a rule that goes and one that comes allow together."""
+    held: Exceptions = {}
+    going, coming = _less(some, others), _less(others, some)
+    for one, access in going.items():
+        for other, of_other in coming.items():
+            device = _meet(one, other)
+            if device and access & of_other:
+                held[device] = held.get(device, frozenset()) | (access & of_other)
+    return held
+
+
+def _meet(one: str, other: str) -> str | None:
+    """Name the devices that two rules cover, such as "c 1:3" for "c 1:*" and "c *:3"."""
+    pairs = list(zip(_parts(one), _parts(other), strict=True))
+    if any(left != right and "*" not in (left, right) for left, right in pairs):
+        return None
+    kind, major, minor = (right if left == "*" else left for left, right in pairs)
+    return f"{kind} {major}:{minor}"
+
+
+def _parts(device: str) -> list[str]:
+    return device.replace(":", " ").split()
 
 
 def _held(lines: Iterable[tuple[str, str]]) -> tuple[bool, Exceptions]:
