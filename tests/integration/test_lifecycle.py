@@ -80,7 +80,7 @@ def test_staying_with_what_is_started(jar: Box) -> None:
     jar("create", "-i", "--name", "asks", "busybox", "sh", "-c", script)
     done = jar.attempt("start", "-ai", "asks", input="this\n")
     assert (done.returncode, done.stdout, done.stderr) == (7, "got this\n", "aside\n")
-    again = jar.attempt("start", "--attach", "asks")
+    again = jar.attempt("start", "-ai", "asks", input="")
     assert (again.returncode, again.stdout) == (7, "got\n")
     assert jar("logs", "asks").stdout == "got this\ngot\n"
     many = jar.attempt("start", "-a", "asks", "other")
