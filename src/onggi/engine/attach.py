@@ -11,7 +11,7 @@ import select
 
 from onggi.engine import places
 from onggi.engine.options import Detached, Exit, Streams
-from onggi.errors import Conflict, Internal
+from onggi.errors import Internal
 from onggi.runtime import frames
 
 TYPE_CHECKING = False
@@ -128,7 +128,7 @@ def enter(container: Container) -> Channel:
             container.recover()
         if not container.state.is_alive():
             break
-    raise Conflict(f"container {container.id[:12]} is not running")
+    raise container.not_running()
 
 
 class _Heard:

@@ -229,13 +229,11 @@ class Container:
 
         Raises: Conflict: it does not run.
         """
-        current = self.state
-        if not current.is_alive():
-            raise self._not_running()
+        current = self.require_running()
         try:
             _send(current, signal)
         except ProcessLookupError:
-            raise self._not_running() from None  # it ended just now
+            raise self.not_running() from None  # it ended just now
         self._let_end(current, signal)
 
     def _let_end(self, current: State, signal: int) -> None:
@@ -245,7 +243,15 @@ class Container:
 
             pausing.release(self)
 
-    def _not_running(self) -> Conflict:
+    def require_running(self) -> State:
+        """Return its state, while it runs. Raises: Conflict: it does not."""
+        current = self.state
+        if not current.is_alive():
+            raise self.not_running()
+        return current
+
+    def not_running(self) -> Conflict:
+        """Return the refusal of what only a container that runs can do."""
         return Conflict(f"container {self.id[:12]} is not running")
 
     def stop(self, timeout: float | None = None, signal: int | None = None) -> Exit:
@@ -364,9 +370,7 @@ class Container:
         from onggi.engine import cgroups
         from onggi.resources.measure import measure
 
-        current = self.state
-        if not current.is_alive():
-            raise Conflict(f"container {self.id[:12]} is not running")
+        current = self.require_running()
         paths = cgroups.directories(self.id, self.record, current.pid)
         if not paths:
             raise Unsupported(

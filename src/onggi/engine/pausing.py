@@ -32,9 +32,7 @@ def pause(container: Container) -> None:
 
     Raises: Conflict: it does not run, or is paused; Unsupported: nothing here can do it.
     """
-    short = container.id[:12]
-    if not container.state.is_alive():
-        raise Conflict(f"container {short} is not running")
+    container.require_running()
     path = freezer.find(_directories(container))
     if not path:
         raise Unsupported(
@@ -42,12 +40,12 @@ def pause(container: Container) -> None:
             hint="an ordinary user needs a delegated control group; commit takes --pause=false",
         )
     if freezer.is_frozen([path]):
-        raise Conflict(f"container {short} is already paused")
+        raise Conflict(f"container {container.id[:12]} is already paused")
     try:
         os.close(os.open(container.pause_mark, os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o600))
         freezer.freeze(path)
     except FileNotFoundError:
-        raise Conflict(f"container {short} is not running") from None  # it ended just now
+        raise container.not_running() from None  # it ended just now
 
 
 def unpause(container: Container) -> None:

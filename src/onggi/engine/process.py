@@ -171,9 +171,7 @@ def _wait_started(channel_fd: int) -> tuple[int, int]:
 
 
 def _entry(engine: Engine, container: Container, options: ExecOptions) -> Entry:
-    current = container.state
-    if not current.is_alive():
-        raise Conflict(f"container {container.id[:12]} is not running")
+    current = container.require_running()
     if container.is_paused(current):
         raise Conflict(f"container {container.id[:12]} is paused", hint="unpause it first")
     config = container.record["config"]

@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 
 from onggi.engine import cgroups
-from onggi.errors import Conflict
 from onggi.linux import cgroup
 from onggi.runtime import process_table
 
@@ -24,9 +23,8 @@ def processes(container: Container, options: list[str]) -> dict[str, Any]:
 
     Raises: Conflict: it does not run; InvalidInput: ps refuses the options.
     """
-    if not container.state.is_alive():
-        raise Conflict(f"container {container.id[:12]} is not running")
-    header, *lines = process_table.lines(_pids(container), options)
+    pid = container.require_running().pid
+    header, *lines = process_table.lines(_pids(container, pid), options)
     titles = header.split()
     # The last column may have spaces in it: a command with its arguments.
     return {"Titles": titles, "Processes": [_columns(line, len(titles)) for line in lines]}
@@ -36,8 +34,7 @@ def _columns(line: str, count: int) -> list[str]:
     return line.split(None, count - 1)
 
 
-def _pids(container: Container) -> list[int]:
-    pid = container.pid
+def _pids(container: Container, pid: int) -> list[int]:
     paths = [path for _, path in cgroups.directories(container.id, container.record, pid)]
     return cgroup.tree_processes(paths[0]) if paths else _of_namespace(pid)
 
