@@ -6,16 +6,13 @@ import sys
 
 from onggi.cli import run
 from onggi.cli.options import Command, Section, UsageError
+from onggi.engine.options import CHANGEABLE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from onggi.cli.invocation import Invocation
     from onggi.cli.options import Given
 
-_CHANGEABLE = (
-    *("cpus", "cpu-shares", "cpu-period", "cpu-quota", "cpuset-cpus", "cpuset-mems"),
-    *("memory", "memory-reservation", "memory-swap", "pids-limit", "blkio-weight"),
-)
 COMMAND = Command(
     arguments="CONTAINER [CONTAINER...]",
     least=1,
@@ -26,7 +23,7 @@ COMMAND = Command(
     sections=(
         Section(
             run.RESOURCES.heading,
-            *(option for option in run.RESOURCES.options if option.name in _CHANGEABLE),
+            *(option for option in run.RESOURCES.options if option.name in CHANGEABLE),
         ),
     ),
     examples=(
@@ -44,7 +41,7 @@ class NothingToChange(UsageError):
 
 def execute(given: Given, invocation: Invocation) -> int:
     """Change the limits of each container, and print its name."""
-    wanted = {name: given.text(name) for name in _CHANGEABLE if given.text(name)}
+    wanted = {name: given.text(name) for name in CHANGEABLE if given.text(name)}
     if not wanted:
         raise NothingToChange("you must provide one or more flags when using this command")
 

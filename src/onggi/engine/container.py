@@ -322,7 +322,7 @@ class Container:
         """Change what it may use, now and whenever it is started.
 
         Args: limits: those of ContainerOptions.limits that are to be others; see
-            updating.CHANGEABLE.
+            options.CHANGEABLE.
         Returns: a warning for each that this host cannot grant.
         Raises: InvalidInput; Conflict: the kernel refuses them, and all are as before.
         """

@@ -17,7 +17,13 @@ if TYPE_CHECKING:
     from onggi.runtime.state import State
 
 USUAL_KEYS = "ctrl-p,ctrl-q"
+# The limits that a container may get others of: the rest is part of how its processes were made.
+CHANGEABLE = (
+    *("cpus", "cpu-shares", "cpu-period", "cpu-quota", "cpuset-cpus", "cpuset-mems"),
+    *("memory", "memory-reservation", "memory-swap", "pids-limit", "blkio-weight"),
+)
 __all__ = [
+    "CHANGEABLE",
     "USUAL_KEYS",
     "ContainerOptions",
     "Detached",

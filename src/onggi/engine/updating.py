@@ -6,6 +6,7 @@ Source: docker container update; moby daemon/update.go, container/container_unix
 from __future__ import annotations
 
 from onggi.engine import cgroups, limits
+from onggi.engine.options import CHANGEABLE
 from onggi.errors import Conflict, InvalidInput, OnggiError
 from onggi.resources import change, host, settings
 
@@ -18,11 +19,6 @@ if TYPE_CHECKING:
 
 # A container has its processor time by one of these or by the other.
 _PROCESSORS = {"cpus": ("cpu-period", "cpu-quota"), "cpu-period": ("cpus",), "cpu-quota": ("cpus",)}
-# What can be changed later: the rest is part of how its processes were made.
-CHANGEABLE = (
-    *("blkio-weight", "cpu-period", "cpu-quota", "cpu-shares", "cpus", "cpuset-cpus"),
-    *("cpuset-mems", "memory", "memory-reservation", "memory-swap", "pids-limit"),
-)
 
 
 def update(container: Container, wanted: dict[str, Any], facts: Host) -> list[str]:
