@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from onggi.cli.options import Command, Section, Text, Whole
-from onggi.cli.signal_names import signal_number
+from onggi.cli import stopping
+from onggi.cli.options import Command
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,24 +19,14 @@ COMMAND = Command(
     description="Asks a container's program to end, with the image's stop signal or SIGTERM, and "
     "kills it when it has not ended in time. Several are stopped at once. Stopping a container "
     "that has ended is no error.",
-    sections=(
-        Section(
-            "Options",
-            Text("signal", "s", "SIGNAL", "Send this signal first"),
-            Whole("timeout", "t", "SECONDS", "Wait so long before killing; 10 when nobody said"),
-            Whole("time", "", "SECONDS", "The same, as older Docker spells it"),
-        ),
-    ),
+    sections=(stopping.OPTIONS,),
     examples=(("onggi stop -t 30 web", "give it half a minute"),),
 )
 
 
 def execute(given: Given, invocation: Invocation) -> int:
     """Stop containers, and print the name of each that stopped."""
-    raw = given.text("signal")
-    first = signal_number(raw) if raw else None
-    seconds = given.number("timeout")
-    seconds = given.number("time") if seconds is None else seconds
+    first, seconds = stopping.signal(given), stopping.seconds(given)
     waits: dict[str, Callable[[], None]] = {}
 
     def begin(name: str) -> None:
