@@ -9,6 +9,7 @@ expression, found anywhere); distribution/reference, FamiliarMatch.
 from __future__ import annotations
 
 import re
+from math import inf
 
 from onggi.errors import InvalidInput
 
@@ -109,12 +110,7 @@ def prunable(filters: Filters) -> VolumePasses:
     _require_known(filters, ("all", "label", "label!"))
     named_too = True in _truths(filters, "all")
 
-    def passes(one: Volume) -> bool:
-        spared = any(has_labels(one.labels, [text]) for text in filters.get("label!", ()))
-        wanted = has_labels(one.labels, filters.get("label", []))
-        return wanted and not spared and (named_too or one.is_anonymous)
-
-    return passes
+    return lambda one: _is_wanted(one.labels, filters) and (named_too or one.is_anonymous)
 
 
 def prunable_container(filters: Filters) -> Passes:
@@ -126,15 +122,10 @@ def prunable_container(filters: Filters) -> Passes:
     Raises: UnknownFilter, InvalidFilter.
     """
     _require_known(filters, ("label", "label!", "until"))
-    until = min(map(_moment, filters.get("until", ())), default=None)
-
-    def passes(one: Container) -> bool:
-        labels = one.record["labels"]
-        spared = any(has_labels(labels, [text]) for text in filters.get("label!", ()))
-        wanted = has_labels(labels, filters.get("label", [])) and not spared
-        return wanted and (until is None or one.record["created_ns"] / 1e9 < until)
-
-    return passes
+    until = _until(filters)
+    return lambda one: (
+        _is_wanted(one.record["labels"], filters) and one.record["created_ns"] / 1e9 < until
+    )
 
 
 def prunable_image(filters: Filters) -> ImagePasses:
@@ -149,15 +140,24 @@ def prunable_image(filters: Filters) -> ImagePasses:
     from onggi.image.moments import seconds_since_1970
 
     named_too = False in _truths(filters, "dangling")
-    until = min(map(_moment, filters.get("until", ())), default=None)
+    until = _until(filters)
 
     def passes(one: ImageSummary) -> bool:
-        spared = any(has_labels(one.labels, [text]) for text in filters.get("label!", ()))
-        wanted = has_labels(one.labels, filters.get("label", [])) and not spared
-        in_time = until is None or (seconds_since_1970(one.created) or 0) < until
-        return wanted and in_time and (named_too or one.dangling)
+        in_time = (seconds_since_1970(one.created) or 0) < until
+        return _is_wanted(one.labels, filters) and in_time and (named_too or one.dangling)
 
     return passes
+
+
+def _is_wanted(labels: Mapping[str, str], filters: Filters) -> bool:
+    """Tell whether `label` lets something pass and no `label!` spares it."""
+    spared = any(has_labels(labels, [text]) for text in filters.get("label!", ()))
+    return has_labels(labels, filters.get("label", [])) and not spared
+
+
+def _until(filters: Filters) -> float:
+    """Return the moment before which things must be made, in seconds since 1970."""
+    return min(map(_moment, filters.get("until", ())), default=inf)
 
 
 def _moment(text: str) -> float:
