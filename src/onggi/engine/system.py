@@ -60,14 +60,6 @@ class System:
 
         return disk.usage(self._engine)
 
-    def usage(self) -> dict[str, int]:
-        """Return how many bytes each kind of thing takes on the disk."""
-        from onggi.store.trees import size
-
-        store = self._engine.store
-        kinds = ("blobs", "layers", "containers", "volumes", "cache")
-        return {kind: size(f"{store.root}/{kind}") for kind in kinds}
-
     def reset(self) -> None:
         """Kill every container and remove everything of this store; nothing else is touched.
 
