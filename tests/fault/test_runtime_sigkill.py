@@ -10,6 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from onggi.linux import channel
+from onggi.runtime.command import record
+from onggi.runtime.steps import waiting
 from support.oci_runtimes import OciRuntime
 from support.requirements import requires
 
@@ -97,6 +100,37 @@ def test_start_is_killed(runtime: OciRuntime) -> None:
         assert now in ("running", "stopped")
         assert_deletable(runtime, name)
     assert "running" in seen or "created" in seen
+
+
+def take_socket(runtime: OciRuntime, name: str) -> int:
+    """Do what `start` does first."""
+    with record.hold(str(runtime.root), name) as folder:
+        return folder.take_socket()
+
+
+def test_start_is_killed_before_it_has_said_so(runtime: OciRuntime) -> None:
+    name = runtime.identifier()
+    runtime.create(name, runtime.bundle(name, "sleep", "100"))
+    os.close(take_socket(runtime, name))
+    assert runtime.state(name)["status"] == "created"
+    runtime("start", name)
+    assert runtime.state(name)["status"] == "running"
+    runtime("delete", "--force", name)
+
+
+def test_start_is_killed_just_after_it_has_said_so(runtime: OciRuntime) -> None:
+    name = runtime.identifier()
+    runtime.create(name, runtime.bundle(name, "sleep", "100"))
+    fd = take_socket(runtime, name)
+    channel.send(fd, waiting.GO)
+    deadline = time.monotonic() + 10
+    while runtime.state(name)["status"] != "running":
+        assert time.monotonic() < deadline
+    os.close(fd)
+    refused = runtime.attempt("start", name)
+    assert refused.returncode == 1
+    assert "already running" in refused.stderr
+    runtime("delete", "--force", name)
 
 
 @pytest.mark.time_limit(120)

@@ -52,7 +52,7 @@ def begin(folder: Folder, known: Record) -> None:
     fd = _connect(folder)
     try:
         channel.send(fd, waiting.GO)
-        os.unlink(folder.socket())
+        folder.remove_socket()
         execute = Execute(tuple(config["process"]["args"]), ())
         start.hear(fd, known.pid, execute, _listener(config, known, fd))
     finally:
@@ -82,6 +82,6 @@ def tell_started(config: dict[str, Any], known: Record) -> None:
 
 def _connect(folder: Folder) -> int:
     try:
-        return channel.connect(folder.socket())
+        return folder.take_socket()
     except ConnectionRefusedError:
         raise Conflict(_REFUSALS[record.STOPPED]) from None

@@ -3,6 +3,7 @@
     ROOT/ID/state.json     the record, replaced whole
     ROOT/ID/config.json    the configuration as it was at creation: later changes don't count
     ROOT/ID/start          the socket at which the first process waits; gone once it was started
+    ROOT/ID/starting       the same while somebody starts it, who may be killed at that
 
 A record says which process a container has; whether that lives, waits or is frozen is looked up.
 A process is named by its PID, its start time and the boot, so that no other is taken for it.
@@ -29,6 +30,7 @@ SCHEMA = 1
 STATE = "state.json"
 CONFIG = "config.json"
 SOCKET = "start"
+_TAKEN = "starting"
 
 CREATING = "creating"
 CREATED = "created"
@@ -136,6 +138,24 @@ class Folder:
     def socket(self) -> str:
         """Return a path of the start socket, short enough to bind and connect to."""
         return f"/proc/self/fd/{self._fd}/{SOCKET}"
+
+    def take_socket(self) -> int:
+        """Connect to the start socket, so that it is seen that somebody does; we own the result.
+
+        Raises: OSError: ECONNREFUSED: nobody waits there.
+        """
+        from onggi.linux import channel
+
+        taken = f"{self.path}/{_TAKEN}"
+        try:
+            os.rename(f"{self.path}/{SOCKET}", taken)
+        except FileNotFoundError:
+            pass  # somebody took it, and was killed before the container was started
+        return channel.connect(f"/proc/self/fd/{self._fd}/{_TAKEN}")
+
+    def remove_socket(self) -> None:
+        """Take note that the container was started."""
+        os.unlink(f"{self.path}/{_TAKEN}")
 
     def read(self) -> Record:
         """Return the record."""
@@ -271,7 +291,31 @@ def status(root: str, record: Record) -> str:
         return STOPPED
     if record.cgroups and _is_frozen(record.cgroups):
         return PAUSED
-    return CREATED if os.path.lexists(f"{root}/{record.id}/{SOCKET}") else RUNNING
+    return CREATED if _waits(f"{root}/{record.id}") else RUNNING
+
+
+def _waits(directory: str) -> bool:
+    """Tell whether a first process waits to be started.
+
+    Where somebody was killed who started it, only the socket tells whether he had come so far.
+    """
+    if os.path.lexists(f"{directory}/{SOCKET}"):
+        return True
+    if not os.path.lexists(f"{directory}/{_TAKEN}"):
+        return False
+    from onggi.linux import channel  # here, as a container is hardly ever between the two
+
+    try:
+        place = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False  # deleted just now
+    try:
+        os.close(channel.connect(f"/proc/self/fd/{place}/{_TAKEN}"))
+    except (FileNotFoundError, ConnectionRefusedError):
+        return False
+    finally:
+        os.close(place)
+    return True
 
 
 def _is_frozen(directories: list[str]) -> bool:
