@@ -34,5 +34,22 @@ def test_a_process_that_has_just_ended(
         container.kill(0)
 
 
+def test_one_that_ends_before_it_is_waited_for(
+    container: Container, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its end is written down between the signal and the look at its state."""
+    seen: list[int] = []
+
+    def end(*_: object) -> None:
+        before = state.read(str(tmp_path))
+        state.write(str(tmp_path), state.ended(before, 0, oom_killed=False))
+        seen.append(before.pid)
+
+    monkeypatch.setattr(process, "pidfd_send_signal", end)
+    container.record |= {"stop_signal": 15, "stop_seconds": 10}
+    assert container.stop().code == 0
+    assert seen == [os.getpid()]
+
+
 def test_one_that_runs_gets_it(container: Container) -> None:
     container.kill(0)  # which only asks whether it could

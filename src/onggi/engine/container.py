@@ -274,6 +274,8 @@ class Container:
         import select
 
         current = self.state
+        if current.status != state.RUNNING:
+            return True  # and has no PID any more
         try:
             pidfd = process.pidfd_open(current.pid)
         except ProcessLookupError:
