@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,7 +11,6 @@ import pytest
 from onggi.engine.options import Streams
 from onggi.errors import Conflict
 from support.box import Box, until
-from support.command import root_of_module
 from support.ptys import Terminal
 from support.requirements import requires
 
@@ -24,27 +22,13 @@ pytestmark = [
 ECHO = ("sh", "-c", "while read line; do echo got $line; done; echo over; exit 3")
 
 
-@pytest.fixture(scope="module")
-def jar() -> Iterator[Box]:
-    command = Box(root_of_module("attach"))
-    command("bootstrap", "busybox")
-    yield command
-    command("system", "reset", "--force")
-
-
-@pytest.fixture(autouse=True)
-def _empty(jar: Box) -> Iterator[None]:
-    yield
-    jar.empty()
-
-
 class Attached:
     """`onggi attach`, which has arrived once its first line came back."""
 
-    def __init__(self, jar: Box, *words: str) -> None:
+    def __init__(self, box: Box, *words: str) -> None:
         pipe = subprocess.PIPE
         self.process = subprocess.Popen(
-            jar.line("attach", *words), stdin=pipe, stdout=pipe, stderr=pipe, bufsize=0
+            box.line("attach", *words), stdin=pipe, stdout=pipe, stderr=pipe, bufsize=0
         )
 
     def say(self, line: str) -> None:
@@ -68,25 +52,25 @@ class Attached:
             stream.close()
 
 
-def monitor_of(jar: Box, name: str) -> int:
-    stat = Path(f"/proc/{jar.pid(name)}/stat").read_text()
+def monitor_of(box: Box, name: str) -> int:
+    stat = Path(f"/proc/{box.pid(name)}/stat").read_text()
     return int(stat.rpartition(")")[2].split()[1])
 
 
-def test_input_stays_open_for_whoever_comes_later(jar: Box) -> None:
-    jar.up("-i", "--name", "open", command=ECHO)
+def test_input_stays_open_for_whoever_comes_later(box: Box) -> None:
+    box.up("-i", "--name", "open", command=ECHO)
     for word in ("one", "two"):
-        attached = Attached(jar, "open")
+        attached = Attached(box, "open")
         attached.say(word)
         assert attached.heard() == f"got {word}\n"
         attached.kill()
-    assert jar.see("open", ".State.Running") == "true"
-    assert jar("logs", "open").stdout == "got one\ngot two\n"
+    assert box.see("open", ".State.Running") == "true"
+    assert box("logs", "open").stdout == "got one\ngot two\n"
 
 
-def test_all_who_are_attached_hear_it(jar: Box) -> None:
-    jar.up("-i", "--name", "open", command=ECHO)
-    one, other = Attached(jar, "open"), Attached(jar, "open")
+def test_all_who_are_attached_hear_it(box: Box) -> None:
+    box.up("-i", "--name", "open", command=ECHO)
+    one, other = Attached(box, "open"), Attached(box, "open")
     one.say("first")
     assert one.heard() == "got first\n"
     other.say("second")
@@ -96,19 +80,19 @@ def test_all_who_are_attached_hear_it(jar: Box) -> None:
     other.kill()
 
 
-def test_the_exit_code_is_the_programs(jar: Box) -> None:
-    jar.up("--name", "ends", command=("sh", "-c", "until [ -e /go ]; do sleep 0.02; done; exit 9"))
-    attached = Attached(jar, "--no-stdin", "ends")
+def test_the_exit_code_is_the_programs(box: Box) -> None:
+    box.up("--name", "ends", command=("sh", "-c", "until [ -e /go ]; do sleep 0.02; done; exit 9"))
+    attached = Attached(box, "--no-stdin", "ends")
     until(lambda: os.path.exists(f"/proc/{attached.process.pid}/fd"))
-    jar("exec", "ends", "touch", "/go")
+    box("exec", "ends", "touch", "/go")
     assert attached.process.wait(10) in (9, 1)  # 1: it had ended before we were attached
     attached.kill()
 
 
-def test_input_that_was_attached_from_the_start_ends_with_whoever_is_attached(jar: Box) -> None:
-    jar("create", "-i", "--name", "once", "busybox", *ECHO)
-    jar("start", "once")
-    attached = Attached(jar, "once")
+def test_input_that_was_attached_from_the_start_ends_with_whoever_is_attached(box: Box) -> None:
+    box("create", "-i", "--name", "once", "busybox", *ECHO)
+    box("start", "once")
+    attached = Attached(box, "once")
     attached.say("one")
     assert attached.heard() == "got one\n"
     assert attached.end() == 3
@@ -116,15 +100,15 @@ def test_input_that_was_attached_from_the_start_ends_with_whoever_is_attached(ja
     attached.kill()
 
 
-def test_signals_are_passed_on_unless_unwanted(jar: Box) -> None:
+def test_signals_are_passed_on_unless_unwanted(box: Box) -> None:
     script = "trap 'echo heard; exit 5' TERM; while :; do echo on; sleep 0.05; done"
-    jar.up("--name", "traps", command=("sh", "-c", script))
-    deaf = Attached(jar, "--sig-proxy=false", "traps")
+    box.up("--name", "traps", command=("sh", "-c", script))
+    deaf = Attached(box, "--sig-proxy=false", "traps")
     assert deaf.heard() == "on\n"
     deaf.process.send_signal(signal.SIGTERM)
     assert deaf.process.wait(10) == -signal.SIGTERM
-    assert jar.see("traps", ".State.Running") == "true"
-    passing = Attached(jar, "traps")
+    assert box.see("traps", ".State.Running") == "true"
+    passing = Attached(box, "traps")
     assert passing.heard() == "on\n"
     passing.process.send_signal(signal.SIGTERM)
     assert passing.process.wait(10) == 5
@@ -135,31 +119,31 @@ def test_signals_are_passed_on_unless_unwanted(jar: Box) -> None:
 @pytest.mark.parametrize(
     ("keys", "options"), [("\x10\x11", []), ("\x01d", ["--detach-keys", "ctrl-a,d"])]
 )
-def test_a_terminal_is_left_by_its_keys(jar: Box, keys: str, options: list[str]) -> None:
-    with Terminal(jar.line("run", "-it", "--name", "left", *options, "busybox", "sh")) as terminal:
+def test_a_terminal_is_left_by_its_keys(box: Box, keys: str, options: list[str]) -> None:
+    with Terminal(box.line("run", "-it", "--name", "left", *options, "busybox", "sh")) as terminal:
         terminal.enter("echo A$((1+1))\r")
         terminal.expect("A2")
         terminal.enter(keys)
         terminal.expect("read escape sequence")
         assert terminal.wait() == 0
         assert terminal.is_restored()
-    assert jar.see("left", ".State.Running") == "true"
-    with Terminal(jar.line("attach", *options, "left"), rows=33, columns=77) as terminal:
+    assert box.see("left", ".State.Running") == "true"
+    with Terminal(box.line("attach", *options, "left"), rows=33, columns=77) as terminal:
         terminal.enter("stty size\r")
         terminal.expect("33 77")
         terminal.enter("exit 4\r")
         assert terminal.wait() == 4
 
 
-def test_a_monitor_that_follows_a_killed_one_has_a_door_too(jar: Box) -> None:
-    jar.up("--name", "looked-after", command=("sh", "-c", "while :; do echo on; sleep 0.05; done"))
-    before = Attached(jar, "looked-after")
+def test_a_monitor_that_follows_a_killed_one_has_a_door_too(box: Box) -> None:
+    box.up("--name", "looked-after", command=("sh", "-c", "while :; do echo on; sleep 0.05; done"))
+    before = Attached(box, "looked-after")
     assert before.heard() == "on\n"
-    os.kill(monitor_of(jar, "looked-after"), signal.SIGKILL)
+    os.kill(monitor_of(box, "looked-after"), signal.SIGKILL)
     assert before.process.wait(10) == 1
-    after = Attached(jar, "looked-after")
+    after = Attached(box, "looked-after")
     assert after.heard() == "on\n"
-    jar("kill", "looked-after")
+    box("kill", "looked-after")
     assert after.process.wait(10) == 137
     before.kill()
     after.kill()
@@ -172,19 +156,19 @@ def test_a_monitor_that_follows_a_killed_one_has_a_door_too(jar: Box) -> None:
         ("paused", "cannot attach to a paused container (unpause it first)"),
     ],
 )
-def test_only_what_runs_can_be_attached_to(jar: Box, state: str, text: str) -> None:
-    jar.up("--name", "it")
-    jar(*(("kill", "it") if state == "ended" else ("pause", "it")))
+def test_only_what_runs_can_be_attached_to(box: Box, state: str, text: str) -> None:
+    box.up("--name", "it")
+    box(*(("kill", "it") if state == "ended" else ("pause", "it")))
     if state == "ended":
-        jar("wait", "it")
-    done = jar.attempt("attach", "it")
+        box("wait", "it")
+    done = box.attempt("attach", "it")
     assert (done.returncode, done.stderr) == (1, f"onggi: {text}\n")
 
 
-def test_the_same_from_python(jar: Box) -> None:
-    jar.up("-i", "--name", "open", command=ECHO)
+def test_the_same_from_python(box: Box) -> None:
+    box.up("-i", "--name", "open", command=ECHO)
     (said, saying), (hearing, heard) = os.pipe(), os.pipe()
-    with jar.engine() as engine:
+    with box.engine() as engine:
         container = engine.containers.get("open")
         session = container.attach(Streams(stdin_fd=said, stdout_fd=heard))
         os.write(saying, b"hello\n")

@@ -5,7 +5,6 @@ import re
 import signal
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,7 +13,6 @@ from onggi import Engine
 from onggi.engine.options import ContainerOptions
 from onggi.errors import Conflict, InvalidInput, OnggiError
 from support.box import Box, until
-from support.command import root_of_module
 from support.requirements import requires
 
 pytestmark = requires("root", "overlayfs", "cgroup-memory", "cgroup-cpu", "cgroup-pids", "busybox")
@@ -22,114 +20,100 @@ pytestmark = requires("root", "overlayfs", "cgroup-memory", "cgroup-cpu", "cgrou
 COUNT = "i=0; while :; do i=$((i+1)); echo $i > /n; sleep 0.01; done"
 
 
-@pytest.fixture(scope="module")
-def jar() -> Iterator[Box]:
-    command = Box(root_of_module("lifecycle"))
-    command("bootstrap", "busybox")
-    yield command
-    command("system", "reset", "--force")
-
-
-@pytest.fixture(autouse=True)
-def _empty(jar: Box) -> Iterator[None]:
-    yield
-    jar.empty()
-
-
-def counted(jar: Box, name: str) -> str:
+def counted(box: Box, name: str) -> str:
     """Return what the counting program of a container wrote last, looked at from the host."""
-    (upper,) = (jar.root / "containers").glob("*/upper/n")
+    (upper,) = (box.root / "containers").glob("*/upper/n")
     del name
     return upper.read_text()
 
 
-def is_counting(jar: Box, name: str) -> bool:
-    before = counted(jar, name)
+def is_counting(box: Box, name: str) -> bool:
+    before = counted(box, name)
     time.sleep(0.3)
-    return counted(jar, name) != before
+    return counted(box, name) != before
 
 
-def test_created_first_and_started_later(jar: Box) -> None:
-    made = jar("create", "--name", "later", "busybox", "sh", "-c", "echo said; sleep 600")
+def test_created_first_and_started_later(box: Box) -> None:
+    made = box("create", "--name", "later", "busybox", "sh", "-c", "echo said; sleep 600")
     identity = made.stdout.strip()
     assert re.fullmatch("[0-9a-f]{64}", identity)
-    assert jar.see("later", ".State.Status") == "created"
-    assert jar.see("later", ".State.Pid") == "0"
-    assert jar("ps", "--format", "{{.Names}}").stdout == ""
-    assert jar("start", "later").stdout == "later\n"
-    assert jar("ps", "--format", "{{.Names}}").stdout == "later\n"
-    until(lambda: jar("logs", "later").stdout == "said\n")
-    assert jar("start", "later").stdout == "later\n"  # it runs, which is all that was asked for
+    assert box.see("later", ".State.Status") == "created"
+    assert box.see("later", ".State.Pid") == "0"
+    assert box("ps", "--format", "{{.Names}}").stdout == ""
+    assert box("start", "later").stdout == "later\n"
+    assert box("ps", "--format", "{{.Names}}").stdout == "later\n"
+    until(lambda: box("logs", "later").stdout == "said\n")
+    assert box("start", "later").stdout == "later\n"  # it runs, which is all that was asked for
 
 
-def test_creating_checks_what_running_checks(jar: Box, tmp_path: Path) -> None:
+def test_creating_checks_what_running_checks(box: Box, tmp_path: Path) -> None:
     for words in (["--memory", "lots", "busybox"], ["no-such-image"]):
-        done = jar.attempt("create", "--cidfile", tmp_path / "cid", *words)
+        done = box.attempt("create", "--cidfile", tmp_path / "cid", *words)
         assert done.returncode in (1, 125)
         assert len(done.stderr.splitlines()) == 1
     assert not (tmp_path / "cid").exists()
-    identity = jar("create", "--cidfile", tmp_path / "cid", "busybox").stdout.strip()
+    identity = box("create", "--cidfile", tmp_path / "cid", "busybox").stdout.strip()
     assert (tmp_path / "cid").read_text() == identity
-    taken = jar.attempt("create", "--cidfile", tmp_path / "cid", "busybox")
+    taken = box.attempt("create", "--cidfile", tmp_path / "cid", "busybox")
     assert taken.returncode == 125
     assert (tmp_path / "cid").read_text() == identity
 
 
-def test_staying_with_what_is_started(jar: Box) -> None:
+def test_staying_with_what_is_started(box: Box) -> None:
     script = "read line; echo got $line; echo aside >&2; exit 7"
-    jar("create", "-i", "--name", "asks", "busybox", "sh", "-c", script)
-    done = jar.attempt("start", "-ai", "asks", input="this\n")
+    box("create", "-i", "--name", "asks", "busybox", "sh", "-c", script)
+    done = box.attempt("start", "-ai", "asks", input="this\n")
     assert (done.returncode, done.stdout, done.stderr) == (7, "got this\n", "aside\n")
-    again = jar.attempt("start", "-ai", "asks", input="")
+    again = box.attempt("start", "-ai", "asks", input="")
     assert (again.returncode, again.stdout) == (7, "got\n")
-    assert jar("logs", "asks").stdout == "got this\ngot\n"
-    many = jar.attempt("start", "-a", "asks", "other")
+    assert box("logs", "asks").stdout == "got this\ngot\n"
+    many = box.attempt("start", "-a", "asks", "other")
     assert many.returncode == 1
     assert many.stderr == "onggi: you cannot start and attach multiple containers at once\n"
 
 
-def test_starting_keeps_what_was_written(jar: Box) -> None:
+def test_starting_keeps_what_was_written(box: Box) -> None:
     script = "echo once >> /kept; cat /kept; ls /dev/shm; echo x > /dev/shm/gone"
-    jar("run", "--name", "twice", "busybox", "sh", "-c", script)
-    jar("start", "-a", "twice")
-    assert jar("logs", "twice").stdout == "once\nonce\nonce\n"
+    box("run", "--name", "twice", "busybox", "sh", "-c", script)
+    box("start", "-a", "twice")
+    assert box("logs", "twice").stdout == "once\nonce\nonce\n"
 
 
-def test_restarting(jar: Box) -> None:
+def test_restarting(box: Box) -> None:
     script = 'trap "echo asked; exit 0" TERM; echo began; while :; do sleep 0.05; done'
-    jar.up("--name", "again", command=("sh", "-c", script))
-    until(lambda: "began" in jar("logs", "again").stdout)
-    first = jar.pid("again")
-    assert jar("restart", "again").stdout == "again\n"
-    assert jar.pid("again") not in (0, first)
-    until(lambda: jar("logs", "again").stdout == "began\nasked\nbegan\n")
-    jar("stop", "-t", "0", "again")
-    assert jar("restart", "-t", "0", "again").stdout == "again\n"
-    assert jar.see("again", ".State.Running") == "true"
+    box.up("--name", "again", command=("sh", "-c", script))
+    until(lambda: "began" in box("logs", "again").stdout)
+    first = box.pid("again")
+    assert box("restart", "again").stdout == "again\n"
+    assert box.pid("again") not in (0, first)
+    until(lambda: box("logs", "again").stdout == "began\nasked\nbegan\n")
+    box("stop", "-t", "0", "again")
+    assert box("restart", "-t", "0", "again").stdout == "again\n"
+    assert box.see("again", ".State.Running") == "true"
 
 
-def test_what_is_removed_when_it_ends_is_not_restarted(jar: Box) -> None:
-    jar.up("--rm", "--name", "brief")
-    done = jar.attempt("restart", "brief")
+def test_what_is_removed_when_it_ends_is_not_restarted(box: Box) -> None:
+    box.up("--rm", "--name", "brief")
+    done = box.attempt("restart", "brief")
     assert done.returncode == 1
     assert "is removed when it ends" in done.stderr
-    assert jar.see("brief", ".State.Running") == "true"
+    assert box.see("brief", ".State.Running") == "true"
 
 
-def test_a_paused_container_rests_and_goes_on(jar: Box) -> None:
-    jar.up("--name", "held", command=("sh", "-c", COUNT))
-    until(lambda: (jar.root / "containers").glob("*/upper/n"))
-    until(lambda: is_counting(jar, "held"))
-    assert jar("pause", "held").stdout == "held\n"
-    assert not is_counting(jar, "held")
-    assert jar.see("held", ".State.Status") == "paused"
-    assert jar.see("held", ".State.Paused") == jar.see("held", ".State.Running") == "true"
-    listed = jar("ps", "--filter", "status=paused", "--format", "{{.Names}} {{.Status}}").stdout
+def test_a_paused_container_rests_and_goes_on(box: Box) -> None:
+    box.up("--name", "held", command=("sh", "-c", COUNT))
+    until(lambda: (box.root / "containers").glob("*/upper/n"))
+    until(lambda: is_counting(box, "held"))
+    assert box("pause", "held").stdout == "held\n"
+    assert not is_counting(box, "held")
+    assert box.see("held", ".State.Status") == "paused"
+    assert box.see("held", ".State.Paused") == box.see("held", ".State.Running") == "true"
+    listed = box("ps", "--filter", "status=paused", "--format", "{{.Names}} {{.Status}}").stdout
     assert re.fullmatch(r"held Up .* \(Paused\)\n", listed)
-    assert json.loads(jar("info", "--format", "json").stdout)["ContainersPaused"] == 1
-    assert jar("unpause", "held").stdout == "held\n"
-    assert is_counting(jar, "held")
-    assert jar.see("held", ".State.Paused") == "false"
+    assert json.loads(box("info", "--format", "json").stdout)["ContainersPaused"] == 1
+    assert box("unpause", "held").stdout == "held\n"
+    assert is_counting(box, "held")
+    assert box.see("held", ".State.Paused") == "false"
 
 
 @pytest.mark.parametrize(
@@ -141,108 +125,108 @@ def test_a_paused_container_rests_and_goes_on(jar: Box) -> None:
         (["start", "held"], "is paused (unpause it instead)"),
     ],
 )
-def test_what_a_paused_container_refuses(jar: Box, words: list[str], text: str) -> None:
-    jar.up("--name", "held")
-    jar("pause", "held")
-    done = jar.attempt(*words)
+def test_what_a_paused_container_refuses(box: Box, words: list[str], text: str) -> None:
+    box.up("--name", "held")
+    box("pause", "held")
+    done = box.attempt(*words)
     assert done.returncode == 1
     assert text in done.stderr
-    assert jar.see("held", ".State.Status") == "paused"
+    assert box.see("held", ".State.Status") == "paused"
 
 
 @pytest.mark.parametrize(
     ("words", "code"),
     [(["stop", "-t", "5"], 143), (["kill"], 137), (["rm", "-f"], 0), (["restart", "-t", "5"], 0)],
 )
-def test_a_paused_container_can_be_ended(jar: Box, words: list[str], code: int) -> None:
+def test_a_paused_container_can_be_ended(box: Box, words: list[str], code: int) -> None:
     """What is frozen in cgroup v1 does not even die of SIGKILL."""
-    jar.up("--name", "held", "--init", "--stop-signal", "TERM")
-    first = jar.pid("held")
-    jar("pause", "held")
+    box.up("--name", "held", "--init", "--stop-signal", "TERM")
+    first = box.pid("held")
+    box("pause", "held")
     begun = time.monotonic()
-    jar(*words, "held")
+    box(*words, "held")
     until(lambda: not Path(f"/proc/{first}").exists())
     assert time.monotonic() - begun < 4  # the signal arrived, and no grace period ran out
     if code:
-        jar("wait", "held")
-        assert jar.see("held", ".State.ExitCode") == str(code)
+        box("wait", "held")
+        assert box.see("held", ".State.ExitCode") == str(code)
 
 
-def test_a_signal_that_does_not_end_it_waits(jar: Box) -> None:
-    jar.up("--name", "held", command=("sh", "-c", "trap 'echo heard' USR1; " + COUNT))
-    until(lambda: is_counting(jar, "held"))
-    jar("pause", "held")
-    jar("kill", "-s", "USR1", "held")
-    assert jar.see("held", ".State.Paused") == "true"
-    assert jar("logs", "held").stdout == ""
-    jar("unpause", "held")
-    until(lambda: jar("logs", "held").stdout == "heard\n")
+def test_a_signal_that_does_not_end_it_waits(box: Box) -> None:
+    box.up("--name", "held", command=("sh", "-c", "trap 'echo heard' USR1; " + COUNT))
+    until(lambda: is_counting(box, "held"))
+    box("pause", "held")
+    box("kill", "-s", "USR1", "held")
+    assert box.see("held", ".State.Paused") == "true"
+    assert box("logs", "held").stdout == ""
+    box("unpause", "held")
+    until(lambda: box("logs", "held").stdout == "heard\n")
 
 
 @pytest.mark.parametrize("verb", ["pause", "unpause"])
-def test_only_what_runs_can_be_held(jar: Box, verb: str) -> None:
-    jar("run", "--name", "ended", "busybox", "true")
-    done = jar.attempt(verb, "ended")
+def test_only_what_runs_can_be_held(box: Box, verb: str) -> None:
+    box("run", "--name", "ended", "busybox", "true")
+    done = box.attempt(verb, "ended")
     assert done.returncode == 1
     assert done.stderr.endswith(("is not running\n", "is not paused\n"))
 
 
-def test_a_pause_that_was_cut_short_is_none(jar: Box) -> None:
+def test_a_pause_that_was_cut_short_is_none(box: Box) -> None:
     """The mark is there, and the kernel holds nobody: that is what counts."""
-    identity = jar.up("--name", "held")
-    with jar.engine() as engine:
+    identity = box.up("--name", "held")
+    with box.engine() as engine:
         run = engine.store.run
     Path(run, identity, "paused").touch()
-    assert jar.see("held", ".State.Status") == "running"
-    assert jar("exec", "held", "echo", "fine").stdout == "fine\n"
-    jar("pause", "held")
-    jar("unpause", "held")
+    assert box.see("held", ".State.Status") == "running"
+    assert box("exec", "held", "echo", "fine").stdout == "fine\n"
+    box("pause", "held")
+    box("unpause", "held")
 
 
-def test_a_commit_holds_the_container_meanwhile(jar: Box) -> None:
-    jar.up("--name", "writes", command=("sh", "-c", COUNT))
-    until(lambda: is_counting(jar, "writes"))
+def test_a_commit_holds_the_container_meanwhile(box: Box) -> None:
+    box.up("--name", "writes", command=("sh", "-c", COUNT))
+    until(lambda: is_counting(box, "writes"))
     seen: list[str] = []
     over = threading.Event()
 
     def watch() -> None:
-        with jar.engine() as engine:
+        with box.engine() as engine:
             while not over.is_set():
                 seen.append(engine.containers.get("writes").status)
 
     watcher = threading.Thread(target=watch)
     watcher.start()
     for _ in range(5):
-        jar("commit", "writes", "held-image")
+        box("commit", "writes", "held-image")
     held = list(seen)
-    jar("commit", "--pause=false", "writes", "loose-image")
+    box("commit", "--pause=false", "writes", "loose-image")
     over.set()
     watcher.join()
     assert "paused" in held
-    assert jar.see("writes", ".State.Status") == "running"
-    jar("pause", "writes")
-    jar("commit", "writes", "held-image")
-    assert jar.see("writes", ".State.Status") == "paused"  # as it was
+    assert box.see("writes", ".State.Status") == "running"
+    box("pause", "writes")
+    box("commit", "writes", "held-image")
+    assert box.see("writes", ".State.Status") == "paused"  # as it was
 
 
-def test_another_name(jar: Box) -> None:
-    identity = jar.up("--name", "before", "--hostname", "stays")
-    jar("rename", "before", "after")
-    assert jar.see("after", ".Id") == identity
-    assert jar.see("after", ".Name") == "/after"
-    assert jar.inside("after", "hostname") == "stays"
-    gone = jar.attempt("inspect", "before")
+def test_another_name(box: Box) -> None:
+    identity = box.up("--name", "before", "--hostname", "stays")
+    box("rename", "before", "after")
+    assert box.see("after", ".Id") == identity
+    assert box.see("after", ".Name") == "/after"
+    assert box.inside("after", "hostname") == "stays"
+    gone = box.attempt("inspect", "before")
     assert gone.returncode == 1
-    jar.up("--name", "before")  # the name is free
+    box.up("--name", "before")  # the name is free
     for name, text in (("before", "already in use"), ("after", "same name"), ("a/b", "invalid")):
-        done = jar.attempt("rename", "after", name)
+        done = box.attempt("rename", "after", name)
         assert done.returncode == 1
         assert text in done.stderr
-    assert jar.see("after", ".Id") == identity
+    assert box.see("after", ".Id") == identity
 
 
-def test_a_name_raced_for_has_one_winner(jar: Box) -> None:
-    with jar.engine() as engine:
+def test_a_name_raced_for_has_one_winner(box: Box) -> None:
+    with box.engine() as engine:
         made = [engine.containers.create(ContainerOptions(image="busybox")) for _ in range(8)]
         results: list[bool] = []
 
@@ -262,28 +246,28 @@ def test_a_name_raced_for_has_one_winner(jar: Box) -> None:
         assert len([one for one in engine.containers.list(all=True) if one.name == "wanted"]) == 1
 
 
-def test_the_processes_of_a_container(jar: Box) -> None:
-    jar.up("--name", "busy", command=("sh", "-c", "sleep 333 & exec sleep 444"))
-    until(lambda: "sleep 333" in jar("top", "busy").stdout)
-    title, *lines = jar("top", "busy").stdout.splitlines()
+def test_the_processes_of_a_container(box: Box) -> None:
+    box.up("--name", "busy", command=("sh", "-c", "sleep 333 & exec sleep 444"))
+    until(lambda: "sleep 333" in box("top", "busy").stdout)
+    title, *lines = box("top", "busy").stdout.splitlines()
     assert title.split() == ["UID", "PID", "PPID", "C", "STIME", "TTY", "TIME", "CMD"]
     assert [line.split(None, 7)[7] for line in lines] == ["sleep 444", "sleep 333"]
-    assert lines[0].split()[1] == str(jar.pid("busy"))
-    short = jar("top", "busy", "-o", "pid,comm").stdout.splitlines()
+    assert lines[0].split()[1] == str(box.pid("busy"))
+    short = box("top", "busy", "-o", "pid,comm").stdout.splitlines()
     assert [line.split()[1] for line in short] == ["COMMAND", "sleep", "sleep"]
     for words, text in ((["-o", "comm"], "PID field"), (["--nonsense"], "exit status")):
-        done = jar.attempt("top", "busy", *words)
+        done = box.attempt("top", "busy", *words)
         assert done.returncode != 0
         assert text in done.stderr.splitlines()[-1]
-    jar("kill", "busy")
-    jar("wait", "busy")
-    ended = jar.attempt("top", "busy")
+    box("kill", "busy")
+    box("wait", "busy")
+    ended = box.attempt("top", "busy")
     assert ended.returncode == 1
     assert "is not running" in ended.stderr
 
 
-def test_the_same_from_python(jar: Box) -> None:
-    with Engine(str(jar.root)) as engine:
+def test_the_same_from_python(box: Box) -> None:
+    with Engine(str(box.root)) as engine:
         made = engine.containers.create(ContainerOptions(image="busybox", command=["sleep", "60"]))
         made.start().detach()
         made.pause()
