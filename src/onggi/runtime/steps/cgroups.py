@@ -136,11 +136,16 @@ class AttachDeviceProgram(Step):
         try:
             loaded = bpf.load_cgroup_device_program(self.program)
             try:
-                bpf.attach_cgroup_device(directory, loaded)
+                self._put(directory, loaded)
             finally:
                 os.close(loaded)
         finally:
             os.close(directory)
+
+    def _put(self, directory: int, loaded: int) -> None:
+        from onggi.linux import bpf
+
+        bpf.attach_cgroup_device(directory, loaded)
 
     def describe(self) -> str:
         return f"attach the device program ({len(self.program) // 8} instructions) to {self.path}"

@@ -5,36 +5,20 @@ from __future__ import annotations
 import os
 
 from onggi.linux import bpf
-from onggi.runtime.steps.base import Context, Step
+from onggi.runtime.steps.cgroups import AttachDeviceProgram
 
 
-class ReplaceDeviceProgram(Step):
+class ReplaceDeviceProgram(AttachDeviceProgram):
     """Put a BPF program that decides on device access in the place of the one that does now.
 
     One system call exchanges them, so that each access is decided by the one or by the other. What
     others attached to the cgroup, as systemd does, stays in force beside it.
     """
 
-    __slots__ = ("path", "program")
+    __slots__ = ()
 
-    def __init__(self, path: str, program: bytes) -> None:
-        self.path = path
-        self.program = program
-
-    def apply(self, context: Context) -> None:
-        directory = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            ours = _ours(directory)
-            try:
-                self._put(directory, ours)
-            finally:
-                for fd in ours:
-                    os.close(fd)
-        finally:
-            os.close(directory)
-
-    def _put(self, directory: int, ours: list[int]) -> None:
-        loaded = bpf.load_cgroup_device_program(self.program)
+    def _put(self, directory: int, loaded: int) -> None:
+        ours = _ours(directory)
         try:
             if ours:
                 bpf.replace_cgroup_device(directory, loaded, ours[0])
@@ -43,7 +27,8 @@ class ReplaceDeviceProgram(Step):
             for fd in ours[1:]:
                 bpf.detach_cgroup_device(directory, fd)
         finally:
-            os.close(loaded)
+            for fd in ours:
+                os.close(fd)
 
     def describe(self) -> str:
         return f"replace the device program of {self.path} ({len(self.program) // 8} instructions)"
