@@ -51,15 +51,12 @@ def lead(plan: Plan, standard_fds: tuple[int, int, int], context: Context, flags
     _require_possible(plan)
     ours, theirs = channel.pair()
     channel.name_senders(ours)
-    try:
-        usher = _fork(plan, standard_fds, theirs, ours, flags)
-        os.close(theirs)
-        theirs = -1
-        return _hear(plan, usher, ours, context)
-    finally:
-        os.close(ours)
-        if theirs >= 0:
-            os.close(theirs)
+    return start.led(
+        ours,
+        theirs,
+        lambda: _fork(plan, standard_fds, theirs, ours, flags),
+        lambda usher: _hear(plan, usher, ours, context),
+    )
 
 
 def _hear(plan: Plan, usher: int, ours: int, context: Context) -> Started:

@@ -124,19 +124,27 @@ def _start_process(
     plan: Plan, standard_fds: tuple[int, int, int], context: Context, flags: int
 ) -> Started:
     ours, theirs = channel.pair()
-    try:
-        pid = _fork(plan, standard_fds, theirs, ours, flags)
-        os.close(theirs)
-        theirs = -1
+
+    def lead(pid: int) -> Started:
         try:
             return _lead(plan, pid, ours, context)
         except BaseException:
             end(pid)
             raise
+
+    return led(ours, theirs, lambda: _fork(plan, standard_fds, theirs, ours, flags), lead)
+
+
+def led(ours: int, theirs: int, fork: Callable[[], int], lead: Callable[[int], Started]) -> Started:
+    """Fork who has `theirs`, lead it by `ours`; both are closed here, whatever happens."""
+    try:
+        try:
+            pid = fork()
+        finally:
+            os.close(theirs)
+        return lead(pid)
     finally:
         os.close(ours)
-        if theirs >= 0:
-            os.close(theirs)
 
 
 def _fork(
