@@ -47,9 +47,15 @@ def _move(top: str, below: str) -> None:
 def around(pid: int, relative: str) -> list[Hierarchy]:
     """Return the part in which the container whose first process is `pid` was started.
 
+    None is found once that has ended: then what it had is, or will be, cleared away.
+
     Args: relative: the container's cgroup, from the top of that part.
     """
-    return list(_parts(f"{cgroup.memberships(pid).get('', '')}/", f"/{relative}/"))
+    try:
+        group = cgroup.memberships(pid).get("", "")
+    except (FileNotFoundError, ProcessLookupError):
+        return []
+    return list(_parts(f"{group}/", f"/{relative}/"))
 
 
 def _parts(group: str, relative: str) -> Iterator[Hierarchy]:
