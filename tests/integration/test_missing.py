@@ -89,8 +89,10 @@ def as_nobody(box: Box, place: Path, *words: Words) -> subprocess.CompletedProce
 
 
 @pytest.mark.parametrize("words", [("run", "--rm", "busybox", "true"), ("ps",), ("images",)])
-def test_who_is_not_root_is_told_so(box: Box, place_for_all: Path, words: tuple[str, ...]) -> None:
+def test_a_store_of_roots_is_nobody_elses(
+    box: Box, place_for_all: Path, words: tuple[str, ...]
+) -> None:
     done = as_nobody(box, place_for_all, *words)
     assert done.returncode == (125 if words[0] == "run" else 1)
-    assert "root" in done.stderr
+    assert "belongs to another user (each user has a store of their own)" in done.stderr
     assert done.stderr.count("\n") == 1
