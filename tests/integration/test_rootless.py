@@ -56,10 +56,11 @@ def single(_single: Ordinary) -> Iterator[Ordinary]:
 
 
 @pytest.fixture(params=["ranges", "single"])
-def anyone(request: pytest.FixtureRequest) -> Iterator[Ordinary]:
+def anyone(
+    request: pytest.FixtureRequest, _user: Ordinary, _single: Ordinary
+) -> Iterator[Ordinary]:
     """Give either."""
-    kind = "_user" if request.param == "ranges" else "_single"
-    yield from emptied(request.getfixturevalue(kind))
+    yield from emptied(_user if request.param == "ranges" else _single)
 
 
 def up(user: Ordinary, *options: str, script: str = "exec sleep 600") -> str:

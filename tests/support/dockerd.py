@@ -99,6 +99,12 @@ class Dockerd:
         while left := self.left():
             assert time.monotonic() < deadline, f"dockerd and its containers left {left}"
             time.sleep(0.02)
+        self._remove_cgroups()
+
+    def _remove_cgroups(self) -> None:
+        """Remove the parent of all its containers, which dockerd makes and keeps."""
+        for path in self.cgroups():
+            path.rmdir()
 
     def left(self) -> list[str]:
         """Name what is there of containers: shims and programs, mounts, cgroups, bundles."""
@@ -150,5 +156,4 @@ class Dockerd:
         os.kill(self._first(), signal.SIGTERM)  # tini passes it on
         self._process.wait(timeout=30)
         self._log.close()
-        for path in self.cgroups():
-            path.rmdir()
+        self._remove_cgroups()
