@@ -39,7 +39,11 @@ threats: ## write the tables of docs/security.md anew from the marks of the test
 	@scripts/setup --test
 	@.venv/bin/python scripts/threats
 
+support: ## write the tables of where it works anew from the records of test runs
+	@scripts/setup --test
+	@.venv/bin/python scripts/support
+
 clean: ## remove what these targets made in this directory
 	@scripts/clean
 
-.PHONY: help setup quickstart test test-vm check bench reference threats clean
+.PHONY: help setup quickstart test test-vm check bench reference threats support clean

@@ -12,7 +12,7 @@ HEADERS = {
     "x86": Path("/usr/include/x86_64-linux-gnu/asm/unistd_32.h"),
     "x32": Path("/usr/include/x86_64-linux-gnu/asm/unistd_x32.h"),
 }
-NEWEST = 469  # of Linux 6.18
+NEWEST = 471  # of Linux 7.2
 LINE = re.compile(r"#define __NR_(\w+)\s+(\(__X32_SYSCALL_BIT \+ )?(\d+)\)?")
 
 

@@ -1,6 +1,6 @@
 """System call numbers of every ABI that a process on x86-64 or 64-bit ARM may use.
 
-One row a call, as of Linux 6.18; None where an ABI lacks it. Names are the kernel's, as seccomp
+One row a call, as of Linux 7.2; None where an ABI lacks it. Names are the kernel's, as seccomp
 profiles use them. Some facts that the numbers alone do not show:
 
 - A process may enter a 64-bit kernel through another ABI at any moment (int 0x80 on x86-64), so a
@@ -218,6 +218,7 @@ NUMBERS: dict[str, tuple[int | None, int | None, int | None, int | None, int | N
     "linkat": (265, 303, 265, 37, 330),
     "listen": (50, 363, 50, 201, 284),
     "listmount": (458, 458, 458, 458, 458),
+    "listns": (470, 470, 470, 470, 470),
     "listxattr": (194, 232, 194, 11, 232),
     "listxattrat": (465, 465, 465, 465, 465),
     "llistxattr": (195, 233, 195, 12, 233),
@@ -351,6 +352,7 @@ NUMBERS: dict[str, tuple[int | None, int | None, int | None, int | None, int | N
     "restart_syscall": (219, 0, 219, 128, 0),
     "rmdir": (84, 40, 84, None, 40),
     "rseq": (334, 386, 334, 293, 398),
+    "rseq_slice_yield": (471, 471, 471, 471, 471),
     "rt_sigaction": (13, 174, 512, 134, 174),
     "rt_sigpending": (127, 176, 522, 136, 176),
     "rt_sigprocmask": (14, 175, 14, 135, 175),
