@@ -422,6 +422,8 @@ def test_what_this_host_cannot_do_is_refused(ours: OciRuntime, member: str, valu
     done = ours.run("true", change=lambda config: config["linux"].update({member: value}))
     assert done.returncode == 1
     assert done.stderr.count("level=error") == 1
+    assert "not supported" in done.stderr
+    assert not ours.remains(ours.made[-1])
 
 
 @pytest.mark.parametrize("member", ["apparmorProfile", "selinuxLabel"])

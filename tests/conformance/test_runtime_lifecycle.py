@@ -278,3 +278,21 @@ def test_a_checkpoint_takes_criu(ours: OciRuntime, root_dir: Path) -> None:
     assert "/nowhere/criu is not installed" in done.stderr
     assert ours.state(name)["status"] == "running"
     assert not (root_dir / "images").exists()
+
+
+@pytest.mark.parametrize("words", [["--systemd-cgroup"], ["--cgroup-manager", "systemd"]])
+def test_where_systemd_does_not_run(ours: OciRuntime, words: list[str]) -> None:
+    if Path("/run/systemd/system").is_dir():
+        pytest.skip("systemd runs here")
+    name = ours.identifier()
+    bundle = ours.bundle(
+        name, "true", change=lambda config: config["linux"].update(cgroupsPath=":onggi:jar")
+    )
+    done = ours.attempt(*words, "create", "--bundle", bundle, name)
+    assert done.returncode == 1
+    said = "systemd not running on this host, cannot use systemd cgroups manager"
+    assert done.stderr.count("level=error") == 1
+    assert said in done.stderr
+    assert not ours.remains(name)
+    done = ours.attempt("create", "--bundle", bundle, name)
+    assert "cgroupsPath ':onggi:jar' is systemd's (--systemd-cgroup takes it)" in done.stderr

@@ -312,7 +312,10 @@ REFUSED: list[tuple[list[str], str]] = [
     (["-v", "/tmp:/x:nocopy"], "invalid mode: nocopy (it goes with volumes)"),
     (["--device", "/etc"], "not a device node: /etc"),
     (["--security-opt", "seccomp=/no/such"], "cannot read seccomp profile /no/such: no such"),
-    (["--security-opt", "apparmor=mine"], "invalid --security-opt 'apparmor=mine' (no-new"),
+    (
+        ["--security-opt", "apparmor=mine"],
+        "AppArmor is not enabled on this host (apparmor=unconfined)",
+    ),
     (["--sysctl", "kernel.panic=1"], "sysctl 'kernel.panic' is not allowed (fs.mqueue.*"),
     (["--sysctl", "net.a/../../kernel/panic=1"], "is not allowed"),
     (["--sysctl", "net.core.somaxconn=9", "--net=host"], "unless the network is the host's"),

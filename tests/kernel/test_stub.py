@@ -71,6 +71,7 @@ def enter(
     mode: bytes = b"",
     filter_fd: int = -1,
     listener_fd: int = -1,
+    label: tuple[int, bytes] = (-1, b""),
     before: Callable[[], object] = int,
 ) -> Entered:
     """Fork, and let the child go through `enter`; `before` runs in the child."""
@@ -91,6 +92,8 @@ def enter(
                 report_fd=report_end,
                 filter_fd=filter_fd,
                 listener_fd=listener_fd,
+                label_fd=label[0],
+                label=label[1],
                 mode=mode,
             )
         finally:
@@ -239,6 +242,36 @@ def test_filter_that_is_not_one_is_refused_before_the_program_runs(
     assert entered.end() == (126, b"")
 
 
+# Labels: the kernel's files of that name need a security module; that it is written is seen here.
+
+
+@pytest.mark.parametrize("mode", [b"", stub.INIT])
+def test_a_label_is_written_and_leaves_no_trace(tmp_path: Path, mode: bytes) -> None:
+    (tmp_path / "exec").touch()
+    fd = os.open(tmp_path, os.O_PATH | os.O_DIRECTORY)
+    env = [b"PATH=/bin", b"B=2"]
+    code = "import os; print([*os.environ, *os.popen('ls -l /proc/self/fd')])"
+    argv = ["python3", "-ISc", code]
+    entered = enter(PYTHON, argv, env, mode=mode, label=(fd, b"exec some profile"))
+    os.close(fd)
+    assert entered.report() == b""
+    status, output = entered.end()
+    assert status == 0
+    assert b"'B'" in output
+    assert not [word for word in (b"ONGGI", b"profile", os.fsencode(tmp_path)) if word in output]
+    assert (tmp_path / "exec").read_bytes() == b"exec some profile"
+
+
+def test_a_label_that_cannot_be_written_is_reported(tmp_path: Path) -> None:
+    (tmp_path / "exec").symlink_to("/dev/null")
+    fd = os.open(tmp_path, os.O_PATH | os.O_DIRECTORY)
+    entered = python("print('ran')", label=(fd, b"exec some"))
+    os.close(fd)
+    error = stub.failure(entered.report(), PYTHON)
+    assert (error.errno, error.syscall) == (errno.ELOOP, "write")  # type: ignore[attr-defined]
+    assert entered.end() == (126, b"")
+
+
 # Init.
 
 
@@ -362,7 +395,7 @@ def test_init_as_process_1_ends_its_whole_namespace(tmp_path: Path) -> None:
     began = time.monotonic()
     ended = subprocess.run(
         [*command, script],
-        env={"ONGGI_ENTER": ",,i,/bin/sh", "PATH": "/usr/bin:/bin"},
+        env={"ONGGI_ENTER": ",,,i,/bin/sh", "PATH": "/usr/bin:/bin"},
         stdout=subprocess.PIPE,
         timeout=DEADLINE_SECONDS,
     )
@@ -391,16 +424,17 @@ def command(request: pytest.FixtureRequest, tmp_path: Path) -> list[str]:
 @pytest.mark.parametrize(
     ("orders", "argv", "expected"),
     [
-        (",,,/bin/echo", ["echo", "a b"], (0, b"a b\n")),
-        (",,i,/bin/echo", ["echo", "a b"], (0, b"a b\n")),
-        (",,,/usr/bin/env", ["env"], (0, b"A=1\n")),
-        (",,i,/bin/sh", ["sh", "-c", "exit 7"], (7, b"")),
-        (",,i,/bin/sh", ["sh", "-c", "kill -9 $$"], (137, b"")),
-        (",,,/no/such", ["such"], (127, b"")),
-        (",,i,/no/such", ["such"], (127, b"")),
-        (",,,/", ["root"], (126, b"")),
-        ("9,,,/bin/true", ["true"], (126, b"")),
-        (",9,,/bin/true", ["true"], (126, b"")),
+        (",,,,/bin/echo", ["echo", "a b"], (0, b"a b\n")),
+        (",,,i,/bin/echo", ["echo", "a b"], (0, b"a b\n")),
+        (",,,,/usr/bin/env", ["env"], (0, b"A=1\n")),
+        (",,,i,/bin/sh", ["sh", "-c", "exit 7"], (7, b"")),
+        (",,,i,/bin/sh", ["sh", "-c", "kill -9 $$"], (137, b"")),
+        (",,,,/no/such", ["such"], (127, b"")),
+        (",,,i,/no/such", ["such"], (127, b"")),
+        (",,,,/", ["root"], (126, b"")),
+        ("9,,,,/bin/true", ["true"], (126, b"")),
+        (",9,,,/bin/true", ["true"], (126, b"")),
+        (",,9,,/bin/true", ["true"], (126, b"")),
     ],
 )
 def test_script_form(
@@ -413,7 +447,7 @@ def test_script_form(
     assert (ended.returncode, ended.stdout) == expected
 
 
-@pytest.mark.parametrize(("env", "argv"), [({}, ["--", "a"]), ({"ONGGI_ENTER": ",,,/a"}, [])])
+@pytest.mark.parametrize(("env", "argv"), [({}, ["--", "a"]), ({"ONGGI_ENTER": ",,,,/a"}, [])])
 def test_wrong_use_is_explained(command: list[str], env: dict[str, str], argv: list[str]) -> None:
     ended = subprocess.run([*command, *argv], env=env, capture_output=True, timeout=20)
     assert ended.returncode == 126

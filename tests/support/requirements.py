@@ -19,6 +19,7 @@ from support import criu
 from support.repository import ROOT
 
 PROGRAMS = {
+    "apparmor": "apparmor_parser",
     "buildah": "buildah",
     "busybox": "busybox",
     "compiler": "cc",

@@ -255,7 +255,8 @@ class TestSecurityOptions:
             "no-new-privileges=yes",
             "no-new-privileges=unconfined",
             "no_new_privileges",
-            "apparmor=mine",
+            "apparmor=",
+            "apparmor=two\nlines",
             "label:type:container_t",
             "systempaths=confined",
         ],
@@ -264,6 +265,9 @@ class TestSecurityOptions:
         with pytest.raises(InvalidInput) as caught:
             spec.security(asked(security_opt=[word]))
         assert caught.value.message == f"invalid --security-opt {word!r}"
+
+    def test_a_profile_of_apparmor(self) -> None:
+        assert spec.security(asked(security_opt=["apparmor:mine"]))["apparmor"] == "mine"
 
     def test_privileged_is_free_unless_said(self) -> None:
         free = {"no-new-privileges": "false", "seccomp": "unconfined"}

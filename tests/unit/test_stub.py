@@ -38,15 +38,20 @@ def test_ps_shows_the_program_behind_its_init() -> None:
 
 def test_orders_come_before_an_environment_that_has_the_same_name() -> None:
     assert stub.environment("/bin/sh", [b"ONGGI_ENTER=mine", b"A=1"], report_fd=5) == [
-        b"ONGGI_ENTER=5,,,/bin/sh",
+        b"ONGGI_ENTER=5,,,,/bin/sh",
         b"ONGGI_ENTER=mine",
         b"A=1",
     ]
 
 
-def test_orders_name_both_descriptors_and_the_mode() -> None:
+def test_orders_name_descriptors_and_the_mode() -> None:
     orders = stub.environment(b"/a,b", [], report_fd=0, filter_fd=12, mode=stub.INIT)
-    assert orders == [b"ONGGI_ENTER=0,12,i,/a,b"]
+    assert orders == [b"ONGGI_ENTER=0,12,,i,/a,b"]
+
+
+def test_a_label_follows_the_orders() -> None:
+    orders = stub.environment(b"/a", [b"A=1"], label_fd=7, label=b"exec mine")
+    assert orders == [b"ONGGI_ENTER=,,7,,/a", b"exec mine", b"A=1"]
 
 
 def test_a_report_of_execve_is_about_the_program() -> None:

@@ -78,7 +78,7 @@ ISOLATION = Section(
         "security-opt",
         "",
         "OPTION",
-        "no-new-privileges[=false], seccomp=unconfined, seccomp=PROFILE.json or "
+        "no-new-privileges[=false], seccomp=unconfined, seccomp=PROFILE.json, apparmor=PROFILE or "
         "systempaths=unconfined",
     ),
     Texts("sysctl", "", "NAME=VALUE", "Set a kernel parameter of its own namespaces"),

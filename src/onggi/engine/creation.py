@@ -8,7 +8,7 @@ import time
 from onggi.engine import limits, names, spec, volumes
 from onggi.engine.places import FILES, beneath, filters, root_directory, run_directory
 from onggi.engine.users import read_accounts
-from onggi.errors import AlreadyExists
+from onggi.errors import AlreadyExists, Unsupported
 from onggi.image.images import ImageNotFound, get_image
 from onggi.linux import user_namespace
 from onggi.runtime import rights, rundir
@@ -181,6 +181,7 @@ def _compose(
         "config": spec.build(options, parts, root=root_directory(store)),
     }
     _require_filter(store, record)
+    _require_profile(record)
     return record, mounts
 
 
@@ -221,6 +222,15 @@ def _require_filter(store: Store, record: dict[str, Any]) -> None:
 
         held = record["config"]["process"]["capabilities"]["bounding"]
         own_filter.filter_file(record["seccomp"], held, filters(store))
+
+
+def _require_profile(record: dict[str, Any]) -> None:
+    """Refuse a profile of AppArmor where that is not in force, and confines nothing."""
+    if "apparmorProfile" in record["config"]["process"]:
+        from onggi.linux import security_modules
+
+        if not security_modules.apparmor_enabled():
+            raise Unsupported("AppArmor is not enabled on this host", hint="apparmor=unconfined")
 
 
 def _contents(options: ContainerOptions, identifier: str) -> dict[str, str]:

@@ -11,7 +11,7 @@ import platform
 import time
 
 from onggi.engine import cgroups, shortcomings
-from onggi.linux import cgroup, probe, user_namespace
+from onggi.linux import cgroup, probe, security_modules, user_namespace
 from onggi.oci.platform import host
 from onggi.resources.host import read_host
 from onggi.runtime.log import stamp
@@ -121,6 +121,8 @@ def _has(offered: Host, names: tuple[str, ...]) -> bool:
 
 
 def _security() -> Iterator[str]:
+    if security_modules.apparmor_enabled():
+        yield "name=apparmor"
     if probe.probe_seccomp():
         yield "name=seccomp,profile=builtin"
     if probe.probe_cgroup_namespaces():

@@ -49,7 +49,7 @@ def container(shown: Container) -> Json:
         "Platform": "linux",
         "MountLabel": "",
         "ProcessLabel": "",
-        "AppArmorProfile": "",
+        "AppArmorProfile": record["config"]["process"].get("apparmorProfile", ""),
         "ExecIDs": None,
         "HostConfig": _host_config(record),
         "GraphDriver": {"Name": DRIVER, "Data": _directories(shown.store, shown.id)},

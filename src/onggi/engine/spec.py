@@ -32,11 +32,11 @@ _SECURITY = {
     "no-new-privileges": ("true", "false"),
     "seccomp": ("unconfined", "default", "builtin"),
     "systempaths": ("unconfined",),
-    "apparmor": ("unconfined",),
     "label": ("disable",),
 }
 _SECURITY_HINT = (
-    "no-new-privileges[=false], seccomp=unconfined, seccomp=PROFILE.json, systempaths=unconfined"
+    "no-new-privileges[=false], seccomp=unconfined, seccomp=PROFILE.json, apparmor=PROFILE, "
+    "systempaths=unconfined"
 )
 _MOST_NAME = 64  # bytes of a host or domain name: __NEW_UTS_LEN, uname(2)
 MAPPED_IDS = 65536  # of a user namespace: all that a 16-bit system knows, `nobody` among them
@@ -203,7 +203,10 @@ def _process(options: ContainerOptions, parts: Parts) -> dict[str, Any]:
         capabilities=list(held),
     )
     process["terminal"] = options.tty
-    process["noNewPrivileges"] = security(options)["no-new-privileges"] == "true"
+    said = security(options)
+    process["noNewPrivileges"] = said["no-new-privileges"] == "true"
+    if said.get("apparmor", "unconfined") != "unconfined":
+        process["apparmorProfile"] = said["apparmor"]
     rlimits = parts.request.rlimits()
     if rlimits:
         process["rlimits"] = rlimits
@@ -215,7 +218,8 @@ def _process(options: ContainerOptions, parts: Parts) -> dict[str, Any]:
 def security(options: ContainerOptions) -> dict[str, str]:
     """Read `--security-opt`; return what holds, by key; of a seccomp profile, its text.
 
-    What is so anyway is taken: no policy of AppArmor or SELinux is set here.
+    What is so anyway is taken: no label of SELinux is set here, and no profile of AppArmor that
+    was not asked for.
 
     Raises: InvalidInput: a key or a value that is not known here.
     """
@@ -233,6 +237,8 @@ def security(options: ContainerOptions) -> dict[str, str]:
 
 
 def _is_profile(key: str, value: str) -> bool:
+    if key == "apparmor":
+        return bool(value) and value.isprintable()
     return key == "seccomp" and value.lstrip().startswith("{")
 
 

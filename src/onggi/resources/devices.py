@@ -138,7 +138,7 @@ def plan_v1(rules: Sequence[Json], hierarchy: Hierarchy) -> list[Setting]:
     """
     if not rules:
         return []
-    allowed, exceptions = _base(parse_rules(rules))
+    allowed, exceptions = base_and_exceptions(parse_rules(rules))
     settings = [_line(hierarchy, allowed, "a", "every device, to begin with")]
     held: list[Rule] = []
     for rule in exceptions:
@@ -155,7 +155,7 @@ def _line(hierarchy: Hierarchy, allow: bool, line: str, reason: str) -> Setting:
     return Setting(hierarchy=hierarchy, file=file, value=line, reason=reason)
 
 
-def _base(rules: list[Rule]) -> tuple[bool, list[Rule]]:
+def base_and_exceptions(rules: list[Rule]) -> tuple[bool, list[Rule]]:
     """Return what holds for every device at first, and the rules that matter after that."""
     for index in range(len(rules) - 1, 0, -1):
         pair = rules[index - 1 : index + 1]

@@ -85,6 +85,8 @@ def _head(plan: Plan, directory: str) -> str:
     missing = [text.NO_KEYRING]
     if plan.terminal:
         missing.append(text.NO_TERMINAL)
+    if any(type(step).__name__ == "ConfineProgram" for step in plan.program):
+        missing.append(text.NO_CONFINEMENT)
     bound = _only(plan.container, mounts.BindRoot)
     return text.HEAD.format(
         program=_one_line(_execute(plan).argv),
@@ -294,7 +296,7 @@ def _program(plan: Plan) -> str:
     late = "--no-new-privs" in options
     chain = [setpriv, loader] if late else [loader, setpriv]
     filtered = (text.FILTERED if late else text.FILTERED_FIRST) if loader else ""
-    prepare = 'exec 9< $here/filter\nexport ONGGI_ENTER=",9,,${run%% *}"\n' if loader else ""
+    prepare = 'exec 9< $here/filter\nexport ONGGI_ENTER=",9,,,${run%% *}"\n' if loader else ""
     return (
         "".join(_paragraphs(text.PROGRAM.format(filter=filtered)))
         + (_init(plan) if _execute(plan).init else "")
@@ -322,7 +324,7 @@ def _environment(plan: Plan) -> str:
     entered = _only(plan.program, process.ChangeDirectory)
     entries = [quote(entry) for entry in _execute(plan).env]
     if _execute(plan).init:
-        entries.insert(0, 'ONGGI_ENTER="8,,i,$program"')
+        entries.insert(0, 'ONGGI_ENTER="8,,,i,$program"')
     # A process in the background of a shell ignores these two, and so would all that it becomes.
     options = f"-i -C {quote(entered[0].path)} --default-signal=INT,QUIT"
     return " \\\n    ".join((f"$run $here/env {options}", *entries))

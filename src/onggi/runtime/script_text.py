@@ -72,6 +72,9 @@ NO_CGROUPS = """\
 started=
 """
 
+NO_CONFINEMENT = (
+    "The program is not confined by the security module; Onggi has it asked for, as aa-exec(1) can."
+)
 NO_KEYRING = (
     "The container keeps the caller's session keyring; Onggi gives it a new one, as keyctl(1) can."
 )

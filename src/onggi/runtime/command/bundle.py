@@ -13,7 +13,7 @@ import os
 import stat
 
 from onggi.errors import InvalidInput, Unsupported
-from onggi.linux import capability, namespace
+from onggi.linux import capability, namespace, security_modules
 from onggi.oci import jsontext
 from onggi.resources.devices import DEFAULT_RULES
 from onggi.runtime.command import schema
@@ -97,27 +97,24 @@ def require_process(process: dict[str, Any]) -> None:
 
 
 def _require_labels(process: dict[str, Any]) -> None:
-    """Refuse labels of security modules that this host does not have, or that we can't set."""
-    if process.get("apparmorProfile") and not _has_apparmor():
-        raise Unsupported("apparmor is not enabled on this host")
+    """Refuse labels of security modules that this host does not have."""
+    if process.get("apparmorProfile") and not security_modules.apparmor_enabled():
+        raise Unsupported("apparmor profile is specified, but apparmor is not enabled on this host")
     if process.get("selinuxLabel"):
-        raise Unsupported("selinux label is specified, but SELinux is not supported")
+        _require_selinux()
 
 
-def _has_apparmor() -> bool:
-    try:
-        with open("/sys/module/apparmor/parameters/enabled", "rb") as file:
-            return file.read(1) == b"Y"
-    except FileNotFoundError:
-        return False
+def _require_selinux() -> None:
+    if not security_modules.selinux_enabled():
+        raise Unsupported(
+            "selinux label is specified in config, but selinux is disabled or not supported"
+        )
 
 
 def _require_possible(linux: dict[str, Any]) -> None:
     """Refuse what neither this runtime nor any step of it can do: silence would be a lie."""
     if linux.get("mountLabel"):
-        raise Unsupported("selinux label is specified, but SELinux is not supported")
-    if linux.get("intelRdt"):
-        raise Unsupported("intelRdt is specified, but Intel RDT is not supported")
+        _require_selinux()
     if linux.get("netDevices"):
         from onggi.runtime.plan import network_devices
 

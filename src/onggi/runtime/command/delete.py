@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from onggi.errors import Conflict, NotFound
-from onggi.linux import cgroup, freezer, process, signals
+from onggi.linux import freezer, process, signals
 from onggi.runtime.command import afterwards, kill, record
 from onggi.runtime.command.words import Command, Option
 
@@ -75,8 +75,7 @@ def remove(folder: Folder, known: Record, runtime: Runtime) -> None:
     path = freezer.find(known.cgroups)
     if path and freezer.is_frozen(known.cgroups):
         freezer.thaw(path)
-    for path in known.cgroups:
-        cgroup.clear(path)
+    record.remove_groups(known)
     try:
         afterwards.run_poststop(folder.config(), known, runtime)
     except NotFound:

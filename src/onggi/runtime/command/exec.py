@@ -80,10 +80,8 @@ def _execute(words: Words, runtime: Runtime) -> int:
         filter_flags=flags,
     )
     plan = enter.plan_entry(entry, program)
-    stage = staging.Stage(
-        passed_fds=passed, keyring=known.keyring, apparmor=process.get("apparmorProfile", "")
-    )
-    _adapt(plan, config, stage, process)
+    stage = staging.Stage(passed_fds=passed, keyring=known.keyring)
+    _adapt(plan, known, config, stage, process)
     started = enter.enter_planned(plan, entry, (0, 1, 2))
     launching.hand_over(started, words, console=detach)
     return 0 if detach else foreground.wait(started)
@@ -190,9 +188,17 @@ def _holding(controller: str) -> str:
 
 
 def _adapt(
-    plan: enter.EntryPlan, config: dict[str, Any], stage: staging.Stage, process: dict[str, Any]
+    plan: enter.EntryPlan,
+    known: Record,
+    config: dict[str, Any],
+    stage: staging.Stage,
+    process: dict[str, Any],
 ) -> None:
     """Change what is planned for our own containers into what another's asks for."""
+    if known.resctrl:
+        from onggi.runtime.steps.resctrl import JoinResctrlGroup
+
+        plan.before += [JoinResctrlGroup(path) for path in known.resctrl]
     own_dev = any(entry["destination"] == "/dev" for entry in config.get("mounts", []))
     if not own_dev:
         plan.child = [step for step in plan.child if not isinstance(step, devices.OwnNull)]

@@ -59,6 +59,7 @@ def launch(words: Words, runtime: Runtime, *, wait: bool, console: bool) -> tupl
     passed, listening = passed_fds(words)
     directory = os.path.realpath(words.text("bundle", "."))
     config = bundle.read(directory, words.text("config"), runtime.journal.warn)
+    unit = choose_place(config["linux"], identifier, systemd=runtime.systemd)
     require_console(config["process"], words, console=console)
     pass_listening(config["process"], listening)
     if config["process"].get("terminal") and not console:
@@ -66,10 +67,10 @@ def launch(words: Words, runtime: Runtime, *, wait: bool, console: bool) -> tupl
     stage = staging.Stage(
         passed_fds=passed,
         keyring=not words.has("no-new-keyring"),
-        apparmor=config["process"].get("apparmorProfile", ""),
     )
     made = record.new(identifier, config, directory)
     made.keyring = stage.keyring
+    made.unit = unit
     stage.pivot = not words.has("no-pivot")
     stage.seccomp = config["linux"].get("seccomp", {})
     stage.hooks = config.get("hooks", {})
@@ -101,7 +102,7 @@ def keep(
             try:
                 hand_over(started, words, console=console)
             except BaseException:
-                _remove_cgroups(made)
+                record.remove_groups(made)
                 raise
         except BaseException:
             afterwards.run_poststop(config, made, runtime)
@@ -119,7 +120,26 @@ def _start(
     *,
     wait: bool,
 ) -> Started:
-    plan = settle(folder, made, config, runtime)
+    """Start the first process; in a scope of systemd's, beside one that holds the place."""
+    if not made.unit:
+        return _start_beside(0, folder, made, config, stage, runtime, wait=wait)
+    from onggi.runtime.command import scopes
+
+    with scopes.Placeholder() as held:
+        return _start_beside(held.pid, folder, made, config, stage, runtime, wait=wait)
+
+
+def _start_beside(
+    placeholder: int,
+    folder: Folder,
+    made: Record,
+    config: dict[str, Any],
+    stage: staging.Stage,
+    runtime: Runtime,
+    *,
+    wait: bool,
+) -> Started:
+    plan = settle(folder, made, config, runtime, placeholder)
     try:
         if wait:
             stage.listener_fd = channel.listen(folder.socket())
@@ -133,16 +153,53 @@ def _start(
     return started
 
 
-def settle(folder: Folder, made: Record, config: dict[str, Any], runtime: Runtime) -> Plan:
-    """Return the plan of a container on this host, once it is written down what it will have."""
+def settle(
+    folder: Folder, made: Record, config: dict[str, Any], runtime: Runtime, placeholder: int = 0
+) -> Plan:
+    """Return the plan of a container on this host, once it is written down what it will have.
+
+    Args: placeholder: the process that holds the place in a scope of systemd's, if it is to be one.
+    """
     plan = plan_on(config, made.id, host.gather(groups=runtime.groups), filter_cache(runtime))
     for warning in plan.warnings:
         runtime.journal.warn(warning)
     _require_empty(plan)
     made.cgroups = list(plan.cgroups)
+    if config["linux"].get("intelRdt"):
+        _share(plan, config["linux"]["intelRdt"], made)
+    if placeholder:
+        from onggi.runtime.command import scopes
+
+        scopes.add(plan, made.unit, config, placeholder)
     folder.write(made)
     folder.keep_config(config)
     return plan
+
+
+def choose_place(linux: dict[str, Any], identifier: str, *, systemd: bool) -> str:
+    """Return the systemd scope that a container's cgroups will be; "" if they are our own.
+
+    Raises: InvalidInput, Unsupported: the path is none for whoever makes them.
+    """
+    path = linux.get("cgroupsPath", "")
+    if systemd:
+        from onggi.runtime.command import scopes
+
+        return scopes.choose(linux, identifier)
+    if path.count(":") == 2 and "/" not in path:
+        raise InvalidInput(f"cgroupsPath {path!r} is systemd's", hint="--systemd-cgroup takes it")
+    return ""
+
+
+def _share(plan: Plan, asked: dict[str, Any], made: Record) -> None:
+    """Add the container's share of caches and memory bandwidth to its plan."""
+    from onggi.runtime.plan import resctrl
+    from onggi.runtime.steps.resctrl import JoinResctrlGroup
+
+    share = resctrl.plan_share(asked, made.id, resctrl.gather(asked, made.id))
+    plan.host += share.host
+    plan.join += [JoinResctrlGroup(path) for path in share.join]
+    made.resctrl, made.resctrl_own = share.join, share.own
 
 
 def plan_on(config: dict[str, Any], identifier: str, facts: Host, cache_directory: str) -> Plan:
@@ -191,11 +248,6 @@ def _require_empty(plan: Plan) -> None:
         inside = len(cgroup.processes(path))
         if inside:
             raise Conflict(f"container's cgroup is not empty: {inside} process(es) found in {path}")
-
-
-def _remove_cgroups(made: Record) -> None:
-    for path in made.cgroups:
-        cgroup.clear(path)
 
 
 def passed_fds(words: Words) -> tuple[int, int]:

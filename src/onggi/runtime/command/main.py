@@ -97,10 +97,6 @@ def _set_up(journal: Journal, words: Words) -> None:
     manager = words.text("cgroup-manager", "cgroupfs")
     if manager not in ("cgroupfs", "systemd", "disabled"):
         raise UsageError(f"invalid cgroup manager {manager!r}")
-    if (words.has("systemd-cgroup") or manager == "systemd") and words.arguments:
-        raise UsageError(
-            "systemd cgroup flag passed, but systemd support for managing cgroups is not available"
-        )
 
 
 def _run(name: str, words: Words, journal: Journal) -> int:
@@ -125,6 +121,7 @@ def _run(name: str, words: Words, journal: Journal) -> int:
         journal=journal,
         groups=words.text("cgroup-manager") != "disabled",
         criu=words.text("criu") or "criu",
+        systemd=words.has("systemd-cgroup") or words.text("cgroup-manager") == "systemd",
     )
     return module.execute(given, runtime)
 

@@ -18,7 +18,7 @@ import os
 import time
 
 from onggi.errors import AlreadyExists, Corrupt, InvalidInput, NotFound
-from onggi.linux import identity
+from onggi.linux import cgroup, identity
 from onggi.oci import jsontext
 
 TYPE_CHECKING = False
@@ -48,7 +48,9 @@ class Record:
     """One container. `pid` is 0 until it has a process; `creator` makes it as long as it lives.
 
     `cgroups` are its own directories; `kinds` the namespaces that are not the host's;
-    `keyring` tells whether its processes have a session keyring of their own.
+    `keyring` tells whether its processes have a session keyring of their own; `resctrl` names the
+    groups that they join in resctrl, `resctrl_own` those that end with the container;
+    `unit` is the systemd scope that its cgroups are, if they are one.
     """
 
     __slots__ = (
@@ -65,8 +67,11 @@ class Record:
         "oci_version",
         "owner",
         "pid",
+        "resctrl",
+        "resctrl_own",
         "rootfs",
         "start_ticks",
+        "unit",
     )
 
     def __init__(self, **members: Any) -> None:
@@ -80,6 +85,8 @@ class Record:
     annotations: dict[str, str]
     cgroups: list[str]
     keyring: bool
+    resctrl: list[str]
+    resctrl_own: list[str]
     kinds: list[str]
     created: str
     owner: int
@@ -88,6 +95,7 @@ class Record:
     start_ticks: int
     creator: int
     creator_ticks: int
+    unit: str
 
     def adopt(self, pid: int) -> None:
         """Take process `pid`, which lives, as the container's first."""
@@ -105,7 +113,9 @@ _BLANK: dict[str, Any] = {
     "cgroups": [],
     "keyring": True,
     "kinds": [],
-    **dict.fromkeys(("boot_id", "bundle", "created", "id", "oci_version", "rootfs"), ""),
+    "resctrl": [],
+    "resctrl_own": [],
+    **dict.fromkeys(("boot_id", "bundle", "created", "id", "oci_version", "rootfs", "unit"), ""),
     **dict.fromkeys(("creator", "creator_ticks", "owner", "pid", "start_ticks"), 0),
 }
 
@@ -388,3 +398,18 @@ def _write(directory: str, name: str, value: dict[str, Any]) -> None:
     with open(fd, "wb") as file:
         file.write(jsontext.dumps(value).encode())
     os.rename(half_made, f"{directory}/{name}")
+
+
+def remove_groups(known: Record) -> None:
+    """Remove what holds a container's processes, with whatever is left in it."""
+    if known.unit:
+        from onggi.runtime.systemd import bus
+
+        bus.stop(known.unit)
+    for path in known.cgroups:
+        cgroup.clear(path)
+    if known.resctrl_own:
+        from onggi.runtime.steps import resctrl
+
+        for path in known.resctrl_own:
+            resctrl.remove(path)

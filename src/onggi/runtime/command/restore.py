@@ -83,6 +83,16 @@ def execute(words: Words, runtime: Runtime) -> int:
     return code
 
 
+def _require_possible(linux: dict[str, Any], identifier: str, runtime: Runtime) -> None:
+    """Refuse what criu would make without: silence would be a lie."""
+    if runtime.systemd:
+        raise Unsupported("what is restored can't be a scope of systemd's", hint="cgroupfs")
+    launching.choose_place(linux, identifier, systemd=False)
+    for member in ("intelRdt", "netDevices"):
+        if linux.get(member):
+            raise Unsupported(f"{member}: what is restored can't have that")
+
+
 class Restoration:
     """One container on its way back."""
 
@@ -94,6 +104,7 @@ class Restoration:
         self._directories = checkpoint.directories(words)
         directory = os.path.realpath(words.text("bundle", "."))
         self.config = bundle.read(directory, "", runtime.journal.warn)
+        _require_possible(self.config["linux"], identifier, runtime)
         launching.require_console(self.config["process"], words, console=words.has("detach"))
         self.made = record.new(identifier, self.config, directory)
         self._terminal_fd = -1

@@ -18,17 +18,25 @@ class Runtime:
     """The global options.
 
     root: where containers are remembered. groups: whether they get control groups, where that can
-    be had. criu: its name or path.
+    be had. systemd: whether that makes those of new ones; who made those of one that exists is
+    remembered. criu: its name or path.
     """
 
-    __slots__ = ("criu", "groups", "journal", "root")
+    __slots__ = ("criu", "groups", "journal", "root", "systemd")
 
     def __init__(
-        self, *, root: str, journal: Journal, groups: bool = True, criu: str = "criu"
+        self,
+        *,
+        root: str,
+        journal: Journal,
+        groups: bool = True,
+        systemd: bool = False,
+        criu: str = "criu",
     ) -> None:
         self.criu = criu
         self.groups = groups
         self.root = root
+        self.systemd = systemd
         self.journal = journal
 
 

@@ -6,7 +6,7 @@ create now.
 
 from __future__ import annotations
 
-from onggi.runtime.steps import mounts, process, waiting
+from onggi.runtime.steps import labels, mounts, process, waiting
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,12 +23,11 @@ class Stage:
 
     listener_fd: the socket to wait at, or NOBODY to start at once. passed_fds: how many descriptors
     above standard error the program gets. keyring: whether it gets a new session keyring.
-    apparmor: the profile that confines it, if any. pivot: whether pivot_root can be used. hooks:
-    and seccomp: the configuration's. state: the container's, for them, without its status.
+    pivot: whether pivot_root can be used. hooks and seccomp: the configuration's. state: the
+    container's, for them, without its status.
     """
 
     __slots__ = (
-        "apparmor",
         "hooks",
         "keyring",
         "listener_fd",
@@ -38,10 +37,7 @@ class Stage:
         "state",
     )
 
-    def __init__(
-        self, *, passed_fds: int, keyring: bool, apparmor: str, listener_fd: int = NOBODY
-    ) -> None:
-        self.apparmor = apparmor
+    def __init__(self, *, passed_fds: int, keyring: bool, listener_fd: int = NOBODY) -> None:
         self.pivot = True
         self.hooks: dict[str, Any] = {}
         self.seccomp: dict[str, Any] = {}
@@ -110,13 +106,13 @@ def program_steps(steps: list[Step], stage: Stage, *, terminal: bool) -> list[St
     kept = [step for step in before if stage.keyring or not isinstance(step, process.NewKeyring)]
     if not any(entry.startswith("HOME=") for entry in execute.env):
         _insert(kept, process.SwitchUser, [process.FindHome(_uid(kept))])
-    if stage.apparmor:
-        _insert(kept, process.LimitBoundingSet, [process.SetAppArmorProfile(stage.apparmor)])
     if not terminal:
         _insert(kept, process.SwitchUser, [waiting.OwnStreams(_uid(kept))])
     if stage.listener_fd != NOBODY:
         wait = waiting.AwaitStart(stage.listener_fd, stage.passed_fds)
-        _insert(kept, process.LoadFilter, [waiting.FindProgram(execute), wait])
+        _insert(
+            kept, (labels.ConfineProgram, process.LoadFilter), [waiting.FindProgram(execute), wait]
+        )
     return [*kept, execute]
 
 
@@ -124,7 +120,9 @@ def _uid(steps: list[Step]) -> int:
     return next((step.uid for step in steps if isinstance(step, process.SwitchUser)), 0)
 
 
-def _insert(steps: list[Step], before: type[Step], more: list[Step]) -> None:
+def _insert(
+    steps: list[Step], before: type[Step] | tuple[type[Step], ...], more: list[Step]
+) -> None:
     """Insert `more` before the first step of a kind, or at the end if there is none."""
     at = next((i for i, step in enumerate(steps) if isinstance(step, before)), len(steps))
     steps[at:at] = more

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from typing import Any
 
     from onggi.linux.cgroup import Hierarchy
+    from onggi.resources.setting import Setting
+    from onggi.runtime.command.record import Record
     from onggi.runtime.command.runtime import Runtime
     from onggi.runtime.command.words import Words
     from onggi.runtime.steps.base import Step
@@ -43,8 +45,8 @@ COMMAND = Command(
     Option("kernel-memory", "BYTES", "Accepted: the kernel has no such limit any more"),
     Option("kernel-memory-tcp", "BYTES", "Limit on buffers of TCP connections"),
     Option("pids-limit", "N", "Limit on processes and threads; -1: none"),
-    Option("l3-cache-schema", "TEXT", "Refused: needs Intel RDT"),
-    Option("mem-bw-schema", "TEXT", "Refused: needs Intel RDT"),
+    Option("l3-cache-schema", "TEXT", "Share of the L3 cache, as in resctrl"),
+    Option("mem-bw-schema", "TEXT", "Share of the memory's bandwidth, as in resctrl"),
 )
 
 
@@ -89,7 +91,7 @@ def execute(words: Words, runtime: Runtime) -> int:
         hierarchies = [hierarchy for hierarchy, _ in directories]
         planned = settings.settings(changed, hierarchies, host.control_files(hierarchies))
         steps = _plan_devices(config["linux"].get("resources", {}), changed, directories)
-        _apply(steps)
+        _apply([*steps, *_plan_shares(words, known), *_plan_scope(known, planned, changed)])
         change.write(planned, directories)
         config["linux"]["resources"] = {**config["linux"].get("resources", {}), **changed}
         folder.keep_config(config)
@@ -104,9 +106,6 @@ def _wanted(words: Words) -> dict[str, Any]:
         if path == "-":
             return _known(bundle.parse(sys.stdin.buffer.read(), shape, "resources"))
         return _known(bundle.load(path, shape, "resources"))
-    for option in ("l3-cache-schema", "mem-bw-schema"):
-        if words.has(option):
-            raise Unsupported("Intel RDT is not supported, or not mounted at /sys/fs/resctrl")
     wanted: dict[str, Any] = {}
     for option, (part, member, read) in _MEMBERS.items():
         if words.has(option):
@@ -147,6 +146,40 @@ def _plan_devices(
 
     rules = before.get("devices", [])
     return plan_device_change(rules, changed["devices"], directories, cgroup.read)
+
+
+def _plan_shares(words: Words, known: Record) -> list[Step]:
+    """Return the steps to other shares of caches and memory bandwidth, if they are asked for."""
+    asked = {
+        member: words.text(option)
+        for option, member in (
+            ("l3-cache-schema", "l3CacheSchema"),
+            ("mem-bw-schema", "memBwSchema"),
+        )
+        if words.has(option)
+    }
+    if not asked:
+        return []
+    from onggi.linux import resctrl as facts
+    from onggi.runtime.plan.resctrl import schemata_lines
+    from onggi.runtime.steps.resctrl import WriteSchemata
+
+    root = facts.find()
+    lines = schemata_lines(asked, facts.resources(root) if root else frozenset())
+    if not known.resctrl:
+        raise Unsupported("the container was made without intelRdt, and has no class of service")
+    return [WriteSchemata(known.resctrl[0], lines)]
+
+
+def _plan_scope(known: Record, planned: list[Setting], changed: dict[str, Any]) -> list[Step]:
+    """Return the step that tells systemd of new numbers, if the container is a scope of its."""
+    if not known.unit:
+        return []
+    from onggi.resources.unit_properties import device_properties, unit_properties
+    from onggi.runtime.steps.scope import SetScope
+
+    found = [*unit_properties(planned), *device_properties(changed.get("devices", []))]
+    return [SetScope(known.unit, tuple(found))]
 
 
 def _apply(steps: list[Step]) -> None:

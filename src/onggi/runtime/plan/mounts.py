@@ -79,11 +79,13 @@ def plan_mounts(
         of the host's namespaces that the container shares and has no privileges over.
     """
     steps: list[Step] = []
+    label = config.get("linux", {}).get("mountLabel", "")
     for entry in config.get("mounts", []):
         target = entry["destination"]
         if not target.startswith("/"):
             raise InvalidInput(f"mount destination {target!r} is relative", hint="it starts with /")
-        steps += _plan_mount(entry, target, hierarchies, own, lent)
+        planned = _plan_mount(entry, target, hierarchies, own, lent)
+        steps += _plan_labelled(entry, planned, label) if label else planned
     return steps
 
 
@@ -106,6 +108,20 @@ def _plan_mount(
     if kind == "cgroup":
         return plan_cgroup_view(target, options, hierarchies, own)
     return [mounts.MountFilesystem(kind, entry.get("source", kind), target, options)]
+
+
+def _plan_labelled(entry: dict[str, Any], planned: list[Step], label: str) -> list[Step]:
+    """Have what is mounted newly labelled as SELinux wants it."""
+    from onggi.runtime.plan import labels
+
+    more = labels.label_options(entry, label)
+    steps = [
+        mounts.MountFilesystem(step.fstype, step.source, step.target, (*step.options, *more))
+        if isinstance(step, mounts.MountFilesystem)
+        else step
+        for step in planned
+    ]
+    return [*steps, *labels.plan_labelled(entry, label)]
 
 
 def _plan_shown(kind: str, target: str, options: tuple[str, ...]) -> Step:

@@ -54,6 +54,7 @@ def plan_identity(
     call; without, loading is a privilege itself and comes before any is dropped (seccomp(2)).
     """
     filters: list[Step] = [process.LoadFilter(program, program_flags)] if program else []
+    filters[:0] = _plan_confinement(spec)
     restricted = bool(spec.get("noNewPrivileges"))
     steps: list[Step] = [
         process.NewKeyring(keyring),
@@ -67,6 +68,14 @@ def plan_identity(
         steps += [process.NoNewPrivileges(), *filters]
     env = tuple(spec.get("env", ()))
     return [*steps, process.Execute(tuple(spec["args"]), env, init=init)]
+
+
+def _plan_confinement(spec: dict[str, Any]) -> list[Step]:
+    if not (spec.get("apparmorProfile") or spec.get("selinuxLabel")):
+        return []
+    from onggi.runtime.plan import labels
+
+    return labels.plan_confinement(spec)
 
 
 def _plan_user(spec: dict[str, Any]) -> list[Step]:

@@ -21,17 +21,19 @@ class Context:
     container's root directory, from the moment it is mounted. `trees` holds detached mounts that
     the host opened beforehand, by target, for a process that may no longer open them itself. `home`
     is the user's home directory, if it was looked up. `stub_fd` is the sealed program through which
-    the program is entered, `mode` how that is to go about it (see stub.py) and `filter_fd` a filter
-    for it to load; `listener_fd` is where what it has born waits to be started. `proc_fd` is the
-    host's procfs, for a process that the container's does not show; `procfs_fds` are file systems
-    of that kind, begun by a process that it does show. `terminal_fd` and `report_fd` belong to the
-    container's process.
+    the program is entered, `mode` how that is to go about it (see stub.py), `filter_fd` a filter
+    for it to load, `label_fd` and `label` where it is to ask for a confinement, and for which;
+    `listener_fd` is where what it has born waits to be started. `proc_fd` is the host's procfs, for
+    a process that the container's does not show; `procfs_fds` are file systems of that kind, begun
+    by a process that it does show. `terminal_fd` and `report_fd` belong to the container's process.
     """
 
     __slots__ = (
         "born_in",
         "filter_fd",
         "home",
+        "label",
+        "label_fd",
         "listener_fd",
         "mode",
         "pid",
@@ -50,6 +52,8 @@ class Context:
         self.born_in = ""
         self.home = ""
         self.filter_fd = -1
+        self.label_fd = -1
+        self.label = b""
         self.mode = b""
         self.pidfd = -1
         self.listener_fd = -1

@@ -369,36 +369,6 @@ class FindHome(Step):
         return []  # whoever writes a script's environment knows it
 
 
-class SetAppArmorProfile(Step):
-    """Have the next program that is executed, and what it executes, confined by a profile.
-
-    Source: aa_change_onexec(2); runc libcontainer/apparmor/apparmor_linux.go.
-    """
-
-    __slots__ = ("profile",)
-
-    def __init__(self, profile: str) -> None:
-        self.profile = profile
-
-    def apply(self, context: Context) -> None:
-        # An usher is in no PID namespace that the container's procfs shows.
-        proc_fd = procfs.open_proc() if context.proc_fd < 0 else os.dup(context.proc_fd)
-        try:
-            text = f"exec {self.profile}"
-            try:
-                procfs.write(proc_fd, "self/attr/apparmor/exec", text)
-            except FileNotFoundError:
-                procfs.write(proc_fd, "self/attr/exec", text)  # before Linux 5.8
-        finally:
-            os.close(proc_fd)
-
-    def describe(self) -> str:
-        return f"be confined by the AppArmor profile {self.profile}"
-
-    def shell(self) -> list[str]:
-        return [f"printf 'exec %s' {quote(self.profile)} > /proc/self/attr/exec"]
-
-
 class ChangeDirectory(Step):
     """Enter the working directory and prove that it lies inside the root.
 
@@ -480,6 +450,8 @@ class Execute(Step):
             [os.fsencode(entry) for entry in (*self.env, *home)],
             report_fd=context.report_fd,
             filter_fd=context.filter_fd,
+            label_fd=context.label_fd,
+            label=context.label,
             mode=context.mode or (stub.INIT if self.init else b""),
             listener_fd=context.listener_fd,
             stub_fd=context.stub_fd,

@@ -1,7 +1,8 @@
 /* enter: the last program of Onggi's that runs before the user's. aarch64; see stub.py beside it.
  *
  * Kept throughout: w19 report descriptor, x20 argv, x21 envp, x22 path, w23 stage << 16, w24 mode;
- * until they are used, w25 filter descriptor, w26 its room and w27 listening socket.
+ * until they are used, w25 filter descriptor, w26 its room and w27 listening socket; before, w26 the
+ * descriptor of attributes and x28 the label.
  * The kernel preserves every register but x0 across svc; the number of the call is in x8.
  */
         .include "elf.inc"
@@ -26,6 +27,7 @@
         .set    WAIT4, 260
         .set    SECCOMP, 277
         .set    FSOPEN, 430
+        .set    OPENAT2, 437
         .include "numbers.inc"
 
         .macro  call number
@@ -59,14 +61,21 @@ find_order:
 2:      add     x1, x1, 8
         b       find_order
 
-take_order:                                     /* out of envp: the program must not see it */
-        ldr     x0, [x1, 8]
-        str     x0, [x1], 8
-        cbnz    x0, take_order
+take_order:
+        mov     x28, x1
+        bl      take_out
         bl      number
         mov     w19, w0                         /* report descriptor, or -1 */
         bl      number
         mov     w25, w0                         /* filter descriptor, or -1 */
+        bl      number
+        mov     w26, w0                         /* descriptor of attributes, or -1 */
+        tbnz    w26, 31, take_mode
+        mov     x1, x28                         /* the entry that followed is the label */
+        ldr     x28, [x1]
+        cbz     x28, misuse
+        bl      take_out
+take_mode:
         ldrb    w24, [x2], 1                    /* mode: a letter or, when plain, the comma itself */
         mov     w27, -1
         mov     x22, x2                         /* path */
@@ -77,13 +86,41 @@ take_order:                                     /* out of envp: the program must
         mov     x22, x2
 
 hide_report:                                    /* the program must not inherit it either */
-        tbnz    w19, 31, choose_birth
+        tbnz    w19, 31, set_label
         mov     w23, STAGE_REPORT
         mov     w0, w19
         mov     x1, F_SETFD
         mov     x2, FD_CLOEXEC
         call    FCNTL
         tbnz    w0, 31, fail
+
+set_label:                                      /* before anything that may forbid it */
+        tbnz    w26, 31, choose_birth
+        mov     w23, STAGE_LABEL
+        mov     x0, O_WRONLY                    /* struct open_how */
+        movk    x0, O_CLOEXEC >> 16, lsl 16
+        stp     x0, xzr, [sp, -32]!
+        mov     x0, RESOLVE_NOTHING
+        str     x0, [sp, 16]
+        mov     w0, w26
+        adr     x1, attribute
+        mov     x2, sp
+        mov     x3, 24
+        call    OPENAT2
+        tbnz    w0, 31, fail
+        mov     w5, w0
+        mov     x1, x28
+        mov     x2, -1
+1:      add     x2, x2, 1
+        ldrb    w4, [x1, x2]
+        cbnz    w4, 1b
+        call    WRITE
+        tbnz    w0, 31, fail
+        mov     w0, w5
+        call    CLOSE
+        mov     w0, w26
+        call    CLOSE
+        add     sp, sp, 32
 
 choose_birth:
         cmp     w24, 'p'
@@ -366,6 +403,12 @@ inside:
         call    WRITE
         mov     x0, 0
         b       leave
+
+take_out:                                       /* x1: an entry of envp, which goes from there */
+        ldr     x0, [x1, 8]
+        str     x0, [x1], 8
+        cbnz    x0, take_out
+        ret
 
 number:                                         /* x2: digits and a comma -> w0, or -1 if none */
         mov     w0, -1

@@ -10,7 +10,7 @@ execute `enter`, a static program of about a kilobyte in a sealed memory file. F
 How `enter` is called, and why so::
 
     argv  NAME -- ARGV0 [ARGUMENT...]         what ps shows: `onggi-init -- sleep 100`
-    env   ONGGI_ENTER=[R],[F],[M],PATH ...    its orders; they are removed before PATH is executed
+    env   ONGGI_ENTER=[R],[F],[A],[M],PATH ...    its orders; removed before PATH is executed
 
 The orders are not in argv, because `enter` stays as process 1 with mode `i`, and a process can't
 remove words from its own command line. The first entry of that name counts, and a later one is the
@@ -22,6 +22,9 @@ user's own.
 - ``F``: a descriptor to read a seccomp filter from, an array of struct sock_filter, which is loaded
   first, with the flag SPEC_ALLOW. The caller has set no_new_privs, or holds CAP_SYS_ADMIN. What the
   filter must allow then is `execve`, and with `i` what an init calls; nothing that Python calls.
+- ``A``: a descriptor of a process's own directory of security attributes, in a procfs, in which it
+  writes to `exec` what the next entry of env says: by which label PATH, and nothing before, is to
+  be confined. That entry is removed, too. A filter that is loaded already must allow openat2(2).
 - ``M``: a letter, or nothing. With ``i``, be an init. A child becomes PATH, as a process group of
   its own and in the foreground of the terminal, if there is one. `enter` passes signals on to it,
   reaps whatever becomes a zombie, and ends as that child ended, with 128 + n for signal n.
@@ -82,6 +85,7 @@ _STAGES = (
     "setsid",
     "ioctl",
     "accept4",
+    "write",
 )
 
 _ALL_SEALS = (
@@ -148,6 +152,8 @@ def environment(
     *,
     report_fd: int = -1,
     filter_fd: int = -1,
+    label_fd: int = -1,
+    label: bytes = b"",
     mode: bytes = b"",
     listener_fd: int = -1,
 ) -> list[bytes]:
@@ -155,9 +161,10 @@ def environment(
 
     A descriptor of -1 is none.
     """
+    fds = [_number(fd) for fd in (report_fd, filter_fd, label_fd)]
     how = mode + _number(listener_fd)
-    orders = [_number(report_fd), _number(filter_fd), how, os.fsencode(path)]
-    return [ORDERS + b"=" + b",".join(orders), *env]
+    orders = ORDERS + b"=" + b",".join([*fds, how, os.fsencode(path)])
+    return [orders, *([label] if label_fd >= 0 else []), *env]
 
 
 def _number(fd: int) -> bytes:
@@ -171,6 +178,8 @@ def exec_stub(
     *,
     report_fd: int = -1,
     filter_fd: int = -1,
+    label_fd: int = -1,
+    label: bytes = b"",
     mode: bytes = b"",
     listener_fd: int = -1,
     stub_fd: int = -1,
@@ -186,6 +195,8 @@ def exec_stub(
         env: its environment, entries of the form NAME=value.
         report_fd: where `enter` reports a failure.
         filter_fd: where `enter` reads a seccomp filter to load before anything else.
+        label_fd: this process's directory of security attributes.
+        label: what `enter` writes there.
         mode: INIT, BORN, BORN_ON_TERMINAL, PROCFS, or none.
         listener_fd: where what is born waits to be started, if it does.
         stub_fd: what `sealed` returned, for a caller that can't make it here and now.
@@ -193,7 +204,7 @@ def exec_stub(
     Raises: OSError, Unsupported: `enter` itself could not be made or executed.
     """
     program_fd = stub_fd if stub_fd >= 0 else sealed()
-    for fd in (report_fd, filter_fd, listener_fd):
+    for fd in (report_fd, filter_fd, label_fd, listener_fd):
         if fd >= 0:
             os.set_inheritable(fd, True)
     orders = environment(
@@ -201,6 +212,8 @@ def exec_stub(
         env,
         report_fd=report_fd,
         filter_fd=filter_fd,
+        label_fd=label_fd,
+        label=label,
         mode=mode,
         listener_fd=listener_fd,
     )

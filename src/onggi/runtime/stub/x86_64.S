@@ -1,7 +1,8 @@
 /* enter: the last program of Onggi's that runs before the user's. x86_64; see stub.py beside it.
  *
  * Kept throughout: r12 report descriptor, r13 argv, r14 envp, r15 path, rbp stage << 16, bl mode;
- * until they are used, r8 filter descriptor and r9 listening socket.
+ * until they are used, r8 filter descriptor, r9 listening socket, r10 descriptor of attributes, with
+ * the label on the stack.
  * The kernel preserves every register but rax, rcx and r11 across syscall.
  */
         .intel_syntax noprefix
@@ -27,6 +28,7 @@
         .set    ACCEPT4, 288
         .set    SECCOMP, 317
         .set    FSOPEN, 430
+        .set    OPENAT2, 437
         .include "numbers.inc"
 
         elf_header 62
@@ -50,16 +52,24 @@ find_order:
         add     rbx, 8
         jmp     find_order
 
-take_order:                                     /* out of envp: the program must not see it */
-        mov     rax, [rbx + 8]
-        mov     [rbx], rax
-        add     rbx, 8
-        test    rax, rax
-        jnz     take_order
+take_order:
+        mov     r9, rbx
+        call    take_out
         call    number
         mov     r12d, eax                       /* report descriptor, or -1 */
         call    number
         mov     r8d, eax                        /* filter descriptor, or -1 */
+        call    number
+        mov     r10d, eax                       /* descriptor of attributes, or -1 */
+        test    eax, eax
+        js      take_mode
+        mov     rbx, r9                         /* the entry that followed is the label */
+        mov     rax, [rbx]
+        test    rax, rax
+        jz      misuse
+        push    rax
+        call    take_out
+take_mode:
         xor     eax, eax
         lodsb
         mov     ebx, eax                        /* mode: a letter or, when plain, the comma itself */
@@ -73,7 +83,7 @@ take_order:                                     /* out of envp: the program must
 
 hide_report:                                    /* the program must not inherit it either */
         test    r12d, r12d
-        js      choose_birth
+        js      set_label
         mov     ebp, STAGE_REPORT
         mov     edi, r12d
         mov     esi, F_SETFD
@@ -82,6 +92,40 @@ hide_report:                                    /* the program must not inherit 
         syscall
         test    eax, eax
         js      fail
+
+set_label:                                      /* before anything that may forbid it */
+        test    r10d, r10d
+        js      choose_birth
+        mov     ebp, STAGE_LABEL
+        push    r10
+        push    RESOLVE_NOTHING                 /* struct open_how, from its end */
+        push    0
+        push    O_WRONLY | O_CLOEXEC
+        mov     edi, r10d
+        lea     rsi, [rip + attribute]
+        mov     rdx, rsp
+        mov     r10d, 24
+        mov     eax, OPENAT2
+        syscall
+        test    eax, eax
+        js      fail
+        mov     edi, eax
+        mov     rsi, [rsp + 8 * 4]              /* the label */
+        or      rdx, -1
+1:      inc     rdx
+        cmp     byte ptr [rsi + rdx], 0
+        jne     1b
+        mov     eax, WRITE
+        syscall
+        test    eax, eax
+        js      fail
+        mov     eax, CLOSE
+        syscall
+        add     rsp, 24
+        pop     rdi                             /* the descriptor of attributes */
+        mov     eax, CLOSE
+        syscall
+        pop     rax                             /* the label is written */
 
 choose_birth:
         cmp     bl, 'p'
@@ -402,6 +446,14 @@ inside:
         syscall
         xor     edi, edi
         jmp     leave
+
+take_out:                                       /* rbx: an entry of envp, which goes from there */
+        mov     rax, [rbx + 8]
+        mov     [rbx], rax
+        add     rbx, 8
+        test    rax, rax
+        jnz     take_out
+        ret
 
 number:                                         /* rsi: digits and a comma -> eax, or -1 if none */
         or      eax, -1
