@@ -4,8 +4,10 @@ import array
 import fcntl
 import json
 import os
+import shlex
 import socket
 import struct
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -86,6 +88,70 @@ def test_somebody_answers(runtime: OciRuntime, root_dir: Path, restricted: bool)
     assert document["metadata"] == "who knows"
     assert document["pid"] == document["state"]["pid"] == pid
     assert document["state"]["id"] == name
+
+
+@pytest.mark.parametrize("tty", [False, True], ids=["plain", "tty"])
+def test_somebody_answers_for_what_exec_runs(
+    runtime: OciRuntime, root_dir: Path, tty: bool
+) -> None:
+    name, path = runtime.identifier(), root_dir / "agent"
+    bundle = runtime.bundle(
+        name, "true", change=lambda config: config["linux"].update(seccomp=asking(path))
+    )
+    script = "busybox mkdir /x 2> /tmp/said; exit 7"
+    line = runtime.line("exec", *(["--tty"] if tty else []), name, "sh", "-c", script)
+    if tty:
+        line = ["script", "-qec", shlex.join(line), "/dev/null"]
+    with listen(path) as server:
+        runtime.create(name, bundle)  # of which runc tells now, and we when it starts
+        with subprocess.Popen(line, stdin=subprocess.DEVNULL) as entered:
+            document, listener = receive(server)
+            if document["state"]["status"] != "running":
+                os.close(listener)
+                document, listener = receive(server)
+            try:
+                pid = answer(listener, ENOMEDIUM)
+                parents = Path("/proc", str(pid), "status").read_text()
+            finally:
+                os.close(listener)
+            assert entered.wait(timeout=20) == 7
+    assert "No medium found" in (bundle / "rootfs/tmp/said").read_text()
+    assert document["state"]["pid"] == runtime.state(name)["pid"]
+    assert document["state"]["status"] == "running"
+    assert f"\nPPid:\t{document['pid']}\n" in parents
+
+
+def test_nobody_answers_for_what_exec_runs(runtime: OciRuntime, root_dir: Path) -> None:
+    name, path = runtime.identifier(), root_dir / "nobody"
+    bundle = runtime.bundle(
+        name, "true", change=lambda config: config["linux"].update(seccomp=asking(path))
+    )
+    with listen(path):
+        runtime.create(name, bundle)
+    path.unlink()
+    done = runtime.attempt("exec", name, "sleep", "100")
+    assert done.returncode == 255
+    assert str(path) in done.stderr or "no such file" in done.stderr
+
+
+def test_calls_on_the_way_are_asked_about_too(ours: OciRuntime, root_dir: Path) -> None:
+    """Where a PID could come too late for whoever is to answer, that of the usher comes."""
+    name, path = ours.identifier(), root_dir / "agent"
+    rule = {"names": ["clone"], "action": "SCMP_ACT_NOTIFY"}
+    seccomp = asking(path, syscalls=[rule])
+    bundle = ours.bundle(
+        name, "true", change=lambda config: config["linux"].update(seccomp=seccomp)
+    )
+    ours.create(name, bundle)
+    line = ours.line("exec", name, "echo", "ran")
+    with listen(path) as server, subprocess.Popen(line, stdout=subprocess.PIPE) as entered:
+        assert entered.stdout is not None
+        _, listener = receive(server)
+        try:
+            answer(listener, ENOMEDIUM)
+        finally:
+            os.close(listener)
+        assert entered.wait(timeout=20) == 255  # it could not be born, and nobody hangs
 
 
 def test_nobody_answers(runtime: OciRuntime, root_dir: Path) -> None:

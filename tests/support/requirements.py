@@ -32,6 +32,7 @@ PROGRAMS = {
     "podman": "podman",
     "runc": "runc",
     "shellcheck": "shellcheck",
+    "systemd": "busctl",
     "skopeo": "skopeo",
     "tini": "tini-static",
     "virtual-machines": "qemu-system-x86_64",

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from typing import Any, NoReturn
 
     from onggi.runtime.steps.base import Step
+    from onggi.runtime.steps.notify import LateListener
 
 
 class Entry:
@@ -133,8 +134,16 @@ def enter(entry: Entry, program: bytes, standard_fds: tuple[int, int, int]) -> S
     return enter_planned(plan_entry(entry, program), entry, standard_fds)
 
 
-def enter_planned(plan: EntryPlan, entry: Entry, standard_fds: tuple[int, int, int]) -> Started:
-    """Run the program of `entry` as `plan` says; otherwise as `enter`."""
+def enter_planned(
+    plan: EntryPlan,
+    entry: Entry,
+    standard_fds: tuple[int, int, int],
+    listener: LateListener | None = None,
+) -> Started:
+    """Run the program of `entry` as `plan` says; otherwise as `enter`.
+
+    Args: listener: who is told of calls that the filter asks about, if it does.
+    """
     ours, theirs = channel.pair()
     channel.name_senders(ours)
     try:
@@ -142,22 +151,40 @@ def enter_planned(plan: EntryPlan, entry: Entry, standard_fds: tuple[int, int, i
         usher = _fork(plan, entry.cgroups, standard_fds, theirs, ours, terminal=terminal)
         os.close(theirs)
         theirs = -1
-        return hear(ours, usher, plan.program[-1])
+        if listener is None:
+            return hear(ours, usher, plan.program[-1])
+        return _hear_watched(ours, usher, plan.program[-1], listener)
     finally:
+        if listener is not None:
+            listener.close()
         os.close(ours)
         if theirs >= 0:
             os.close(theirs)
 
 
+def _hear_watched(ours: int, usher: int, execute: Step, listener: LateListener) -> Started:
+    """Listen as `hear`, and tell `listener` of the program once its PID is known."""
+
+    def meet(message: bytes) -> bool:
+        return listener.answer(message, ours, usher)
+
+    return hear(ours, usher, execute, meet, listener.tell)
+
+
 def hear(
-    ours: int, usher: int, execute: Step, meet: Callable[[bytes], bool] | None = None
+    ours: int,
+    usher: int,
+    execute: Step,
+    meet: Callable[[bytes], bool] | None = None,
+    know: Callable[[int], None] | None = None,
 ) -> Started:
     """Listen until the program runs, and wait for the usher's end.
 
     Args: meet: called with a message of the usher's, tells whether it asked the host for something.
+        know: called with the PID of what was born, which does nothing before it returns.
     Raises: StartFailed: what the usher told, or what the sealed program reported of `execute`.
     """
-    heard = Heard(meet)
+    heard = Heard(meet, know)
     try:
         while heard.take(ours, *channel.receive_from(ours)):
             pass
@@ -177,10 +204,15 @@ def hear(
 class Heard:
     """What was told of a program on its way into a container."""
 
-    __slots__ = ("is_ready", "meet", "pid", "report", "terminal_fd")
+    __slots__ = ("is_ready", "know", "meet", "pid", "report", "terminal_fd")
 
-    def __init__(self, meet: Callable[[bytes], bool] | None = None) -> None:
+    def __init__(
+        self,
+        meet: Callable[[bytes], bool] | None = None,
+        know: Callable[[int], None] | None = None,
+    ) -> None:
         self.meet = meet
+        self.know = know
         self.terminal_fd = -1
         self.is_ready = False
         self.pid = 0
@@ -213,6 +245,8 @@ class Heard:
         if message == stub.BIRTH and not self.pid:
             self.pid = _child(sender)
             if self.pid:
+                if self.know is not None:
+                    self.know(self.pid)
                 _answer(ours)
         elif len(message) == stub.REPORT_BYTES and not self.report:
             self.report = message

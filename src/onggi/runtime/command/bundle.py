@@ -13,7 +13,7 @@ import os
 import stat
 
 from onggi.errors import InvalidInput, Unsupported
-from onggi.linux import capability, namespace, security_modules
+from onggi.linux import capability, namespace
 from onggi.oci import jsontext
 from onggi.resources.devices import DEFAULT_RULES
 from onggi.runtime.command import schema
@@ -98,13 +98,22 @@ def require_process(process: dict[str, Any]) -> None:
 
 def _require_labels(process: dict[str, Any]) -> None:
     """Refuse labels of security modules that this host does not have."""
-    if process.get("apparmorProfile") and not security_modules.apparmor_enabled():
-        raise Unsupported("apparmor profile is specified, but apparmor is not enabled on this host")
+    if process.get("apparmorProfile"):
+        _require_apparmor()
     if process.get("selinuxLabel"):
         _require_selinux()
 
 
+def _require_apparmor() -> None:
+    from onggi.linux import security_modules
+
+    if not security_modules.apparmor_enabled():
+        raise Unsupported("apparmor profile is specified, but apparmor is not enabled on this host")
+
+
 def _require_selinux() -> None:
+    from onggi.linux import security_modules
+
     if not security_modules.selinux_enabled():
         raise Unsupported(
             "selinux label is specified in config, but selinux is disabled or not supported"

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from onggi.runtime.command.record import Record
     from onggi.runtime.command.runtime import Runtime
     from onggi.runtime.command.words import Words
+    from onggi.runtime.steps.notify import LateListener
 
 COMMAND = Command(
     "CONTAINER [COMMAND [ARGUMENT...]]",
@@ -82,9 +83,20 @@ def _execute(words: Words, runtime: Runtime) -> int:
     plan = enter.plan_entry(entry, program)
     stage = staging.Stage(passed_fds=passed, keyring=known.keyring)
     _adapt(plan, known, config, stage, process)
-    started = enter.enter_planned(plan, entry, (0, 1, 2))
+    listener = _listener(plan, config["linux"].get("seccomp", {}), known)
+    started = enter.enter_planned(plan, entry, (0, 1, 2), listener)
     launching.hand_over(started, words, console=detach)
     return 0 if detach else foreground.wait(started)
+
+
+def _listener(plan: enter.EntryPlan, seccomp: dict[str, Any], known: Record) -> LateListener | None:
+    """Have somebody listen to what the filter asks, if it asks."""
+    if not seccomp.get("listenerPath"):
+        return None
+    from onggi.runtime.steps import notify
+
+    plan.program = notify.watched(plan.program)
+    return notify.LateListener(seccomp, record.document(known, record.RUNNING))
 
 
 def _require_status(now: str, words: Words) -> None:

@@ -41,6 +41,8 @@ from onggi.runtime.steps.base import Context
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from onggi.runtime.command.criu_messages import Answer, Value
     from onggi.runtime.command.record import Folder, Record
     from onggi.runtime.command.runtime import Runtime

@@ -6,7 +6,7 @@ create now.
 
 from __future__ import annotations
 
-from onggi.runtime.steps import labels, mounts, process, waiting
+from onggi.runtime.steps import mounts, process, waiting
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from onggi.runtime.steps.base import Step
 
 NOBODY = -1
+
+# What confines the program, and so whoever would wait to be it. By name, as few have a profile.
+_LAST = ("ConfineProgram", "LoadFilter")
 
 
 class Stage:
@@ -70,12 +73,7 @@ def _add_listener(plan: Plan, stage: Stage) -> None:
     from onggi.runtime.steps import notify
 
     plan.listener = notify.Listener(stage.seccomp, {**stage.state, "status": "creating"})
-    plan.program = [
-        notify.LoadWatchedFilter(step.program, step.flags)
-        if isinstance(step, process.LoadFilter)
-        else step
-        for step in plan.program
-    ]
+    plan.program = notify.watched(plan.program)
 
 
 def _add_hooks(plan: Plan, stage: Stage) -> None:
@@ -110,9 +108,8 @@ def program_steps(steps: list[Step], stage: Stage, *, terminal: bool) -> list[St
         _insert(kept, process.SwitchUser, [waiting.OwnStreams(_uid(kept))])
     if stage.listener_fd != NOBODY:
         wait = waiting.AwaitStart(stage.listener_fd, stage.passed_fds)
-        _insert(
-            kept, (labels.ConfineProgram, process.LoadFilter), [waiting.FindProgram(execute), wait]
-        )
+        at = next((i for i, step in enumerate(kept) if type(step).__name__ in _LAST), len(kept))
+        kept[at:at] = [waiting.FindProgram(execute), wait]
     return [*kept, execute]
 
 
@@ -120,9 +117,7 @@ def _uid(steps: list[Step]) -> int:
     return next((step.uid for step in steps if isinstance(step, process.SwitchUser)), 0)
 
 
-def _insert(
-    steps: list[Step], before: type[Step] | tuple[type[Step], ...], more: list[Step]
-) -> None:
+def _insert(steps: list[Step], before: type[Step], more: list[Step]) -> None:
     """Insert `more` before the first step of a kind, or at the end if there is none."""
     at = next((i for i, step in enumerate(steps) if isinstance(step, before)), len(steps))
     steps[at:at] = more
