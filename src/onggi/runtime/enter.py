@@ -146,20 +146,23 @@ def enter_planned(
     """
     ours, theirs = channel.pair()
     channel.name_senders(ours)
-    try:
-        terminal = bool(entry.process.get("terminal"))
-        usher = _fork(plan, entry.cgroups, standard_fds, theirs, ours, terminal=terminal)
-        os.close(theirs)
-        theirs = -1
+    terminal = bool(entry.process.get("terminal"))
+
+    def hear_all(usher: int) -> Started:
         if listener is None:
             return hear(ours, usher, plan.program[-1])
         return _hear_watched(ours, usher, plan.program[-1], listener)
+
+    try:
+        return start.led(
+            ours,
+            theirs,
+            lambda: _fork(plan, entry.cgroups, standard_fds, theirs, ours, terminal=terminal),
+            hear_all,
+        )
     finally:
         if listener is not None:
             listener.close()
-        os.close(ours)
-        if theirs >= 0:
-            os.close(theirs)
 
 
 def _hear_watched(ours: int, usher: int, execute: Step, listener: LateListener) -> Started:
