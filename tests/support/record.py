@@ -32,13 +32,13 @@ LAYOUTS = {(): "none", (1,): "v1 alone", (2,): "v2 alone", (1, 2): "v1 beside v2
 
 
 def place() -> dict[str, str]:
-    """Say what it is that tests run on here."""
+    """Say what it is that tests run on here; of a kernel that is not Debian's, only its version."""
     system = platform.freedesktop_os_release()
     versions = {one.version for one in cgroup.hierarchies()}
     return {
         "system": f"{system['NAME'].split()[0]} {system.get('VERSION_ID', 'testing')}",
         "kernel": ".".join(re.findall(r"\d+", os.uname().release)[:2]),
-        "release": os.uname().release,
+        "release": re.sub(r"^([\d.]+)(?!.*-(amd64|arm64)$).*", r"\1", os.uname().release),
         "machine": os.uname().machine,
         "emulated": os.environ.get(EMULATED, ""),
         "without": os.environ.get(WITHOUT, ""),
