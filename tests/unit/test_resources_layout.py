@@ -41,6 +41,12 @@ def test_a_parent_that_climbs_is_refused(parent: str) -> None:
         cgroup_paths(parent, "abc", unified(), {"": "/"})
 
 
+@pytest.mark.parametrize(("parent", "name"), [("/a\nb", "abc"), ("/onggi", "a\nb"), ("/\0", "x")])
+def test_what_no_cgroup_may_be_called_is_refused(parent: str, name: str) -> None:
+    with pytest.raises(InvalidInput, match="may not contain new lines"):
+        cgroup_paths(parent, name, unified(), {"": "/"})
+
+
 def test_v1_makes_each_level() -> None:
     paths = cgroup_paths("/onggi", "abc", [v1("pids")], NOWHERE)
     top = "/sys/fs/cgroup/pids/onggi"

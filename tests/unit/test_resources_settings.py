@@ -217,6 +217,15 @@ REFUSED: list[tuple[dict[str, Any], list[Hierarchy], type[OnggiError], str]] = [
     ({"blockIO": {"weight": 50}}, legacy(), Unsupported, "no blkio.bfq.weight"),
     ({"blockIO": {"weight": 50}}, unified(), Unsupported, "neither io.bfq.weight nor io.weight"),
     ({"blockIO": {"leafWeight": 50}}, legacy(), Unsupported, "no blkio.leaf_weight"),
+    *(
+        (
+            {"blockIO": {"weightDevice": [{"major": 8, "minor": 0, "leafWeight": 50}]}},
+            hierarchies,
+            Unsupported,
+            "no blkio.leaf_weight",
+        )
+        for hierarchies in (legacy(), unified())
+    ),
     ({"unified": {"memory.high": "5"}}, legacy(), Unsupported, "cgroup v2 is not mounted"),
     ({"unified": {"memory.high": "5"}}, hybrid(), Unsupported, "'memory' not available in v2"),
     ({"unified": {"../x.y": "5"}}, unified(), InvalidInput, "form CONTROLLER.PARAMETER"),

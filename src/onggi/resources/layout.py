@@ -130,11 +130,16 @@ def plan_directories(paths: Paths, settings: Iterable[Setting]) -> list[Preparat
 def relative(parent: str, name: str) -> str:
     """Return the path of a cgroup from the top, without a slash at either end.
 
-    Raises: InvalidInput: the parent climbs out with `..`.
+    Raises: InvalidInput: the parent climbs out with `..`, or no cgroup may be called so.
+    Source: for new lines, the kernel's kernel/cgroup/cgroup.c, cgroup_mkdir.
     """
     parts = [part for part in f"{parent}/{name}".split("/") if part not in ("", ".")]
     if ".." in parts:
         raise InvalidInput(f"invalid cgroup parent '{parent}'", hint="it may not contain '..'")
+    if any(sign in part for part in parts for sign in "\n\0"):
+        raise InvalidInput(
+            f"invalid cgroup path {parent + '/' + name!r}", hint="it may not contain new lines"
+        )
     return "/".join(parts)
 
 

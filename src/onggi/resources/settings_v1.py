@@ -118,12 +118,9 @@ def pids(asked: dict[str, Any], writer: Writer) -> None:
 
 def blkio(asked: dict[str, Any], writer: Writer) -> None:
     """Weigh and throttle block devices."""
-    if "weight" in asked or "weightDevice" in asked:
-        _weights(asked, writer)
-    if "leafWeight" in asked:
-        raise Unsupported(
-            "this kernel has no blkio.leaf_weight: it went with the CFQ scheduler in Linux 5.0"
-        )
+    devices = device_weights(asked)
+    if "weight" in asked or devices:
+        _weights(asked, devices, writer)
     for name, (file, unit) in THROTTLES.items():
         for limit in asked.get(name, ()):
             device = f"{limit['major']}:{limit['minor']}"
@@ -131,7 +128,21 @@ def blkio(asked: dict[str, Any], writer: Writer) -> None:
             writer.write(file, f"{device} {rate}", f"at most {rate} {unit}")
 
 
-def _weights(asked: dict[str, Any], writer: Writer) -> None:
+def device_weights(asked: dict[str, Any]) -> list[tuple[str, int]]:
+    """Return (MAJOR:MINOR, weight) of each device that is weighed, in either version.
+
+    Raises: Unsupported: a weight against a cgroup's own children is asked for, of all or of one.
+    """
+    devices = asked.get("weightDevice", [])
+    if any(one.get("leafWeight") for one in (asked, *devices)):  # 0 is how Go says nothing
+        raise Unsupported(
+            "this kernel has no blkio.leaf_weight: it went with the CFQ scheduler in Linux 5.0"
+        )
+    weighed = (one for one in devices if one.get("weight"))
+    return [(f"{one['major']}:{one['minor']}", one["weight"]) for one in weighed]
+
+
+def _weights(asked: dict[str, Any], devices: list[tuple[str, int]], writer: Writer) -> None:
     file = writer.first_present("blkio.weight", "blkio.bfq.weight")
     if file is None:
         raise Unsupported(
@@ -141,9 +152,10 @@ def _weights(asked: dict[str, Any], writer: Writer) -> None:
     if "weight" in asked:
         reason = "a share of each device's time when it is short; needs the BFQ scheduler there"
         writer.write(file, asked["weight"], reason)
-    for limit in asked.get("weightDevice", ()):
-        value = f"{limit['major']}:{limit['minor']} {limit['weight']}"
-        writer.write(f"{file}_device", value, "a share of this device's time when it is short")
+    for device, weight in devices:
+        writer.write(
+            f"{file}_device", f"{device} {weight}", "a share of this device's time when it is short"
+        )
 
 
 def hugetlb(asked: list[dict[str, Any]], writer: Writer) -> None:

@@ -14,7 +14,7 @@ from onggi.resources.conversion import (
     swap_beyond_memory,
 )
 from onggi.resources.setting import in_bytes, in_processors
-from onggi.resources.settings_v1 import DEFAULT_PERIOD_USEC
+from onggi.resources.settings_v1 import DEFAULT_PERIOD_USEC, device_weights
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -85,9 +85,9 @@ def _quota(quota: int, period: int, writer: Writer) -> None:
 
 def io(asked: dict[str, Any], writer: Writer) -> None:
     """Weigh and throttle block devices."""
-    _refuse(asked, {"leafWeight": "blkio.leaf_weight"})
-    if "weight" in asked or "weightDevice" in asked:
-        _weights(asked, writer)
+    devices = device_weights(asked)
+    if "weight" in asked or devices:
+        _weights(asked, devices, writer)
     for name, (key, unit) in THROTTLES.items():
         for limit in asked.get(name, ()):
             # 0 lifted a limit in v1; here it would be refused.
@@ -96,7 +96,7 @@ def io(asked: dict[str, Any], writer: Writer) -> None:
             writer.write("io.max", value, f"at most {rate} {unit}")
 
 
-def _weights(asked: dict[str, Any], writer: Writer) -> None:
+def _weights(asked: dict[str, Any], devices: list[tuple[str, int]], writer: Writer) -> None:
     file = writer.first_present("io.bfq.weight", "io.weight")
     if file is None:
         raise Unsupported(
@@ -106,9 +106,12 @@ def _weights(asked: dict[str, Any], writer: Writer) -> None:
     if "weight" in asked:
         reason = "a share of each device's time when it is short; 100 is the default"
         writer.write(file, _weight(asked["weight"], file), reason)
-    for limit in asked.get("weightDevice", ()):
-        value = f"{limit['major']}:{limit['minor']} {_weight(limit['weight'], file)}"
-        writer.write(file, value, "a share of this device's time when it is short")
+    for device, weight in devices:
+        writer.write(
+            file,
+            f"{device} {_weight(weight, file)}",
+            "a share of this device's time when it is short",
+        )
 
 
 def _weight(weight: int, file: str) -> int:
