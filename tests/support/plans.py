@@ -22,7 +22,7 @@ def host(kind: str = "v2") -> Host:
     return Host(
         arch="x86_64",
         hierarchies=tuple(HOSTS[kind]),
-        memberships={},
+        memberships={one.key: "/" for one in HOSTS[kind]},
         control_files=FILES_V2 if kind == "v2" else FILES_V1,
     )
 

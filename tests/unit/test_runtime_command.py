@@ -8,8 +8,9 @@ import pytest
 
 from onggi.errors import OnggiError
 from onggi.runtime.command import bundle, output, schema
+from onggi.runtime.command.launching import plan_on
 from onggi.runtime.command.words import Command, Option, UsageError, Words, parse
-from support.mutations import document, mutated
+from support.mutations import document, each_replaced, fullest, mutated, places, text
 from support.plans import HOSTS, host
 
 COMMAND = Command(
@@ -79,29 +80,45 @@ def test_a_table_shows_what_a_terminal_would_obey() -> None:
     assert output.table([("A", "B"), ("x\x1b[2J", "y\nz")]) == "A          B\nx\\x1b[2J   y\\nz\n"
 
 
+def require_answer(place: Path, written: str, kind: str) -> None:
+    """Read a configuration and plan it for a host: it is planned, or refused in words."""
+    (place / "config.json").write_text(written)
+    try:
+        config = bundle.read(str(place), "", lambda _warning: None)
+        plan = plan_on(config, "jar", host(kind), f"{place}/cache")
+    except OnggiError as error:
+        said = [str(error)]
+    else:
+        said = [step.describe() for step in plan.steps()]
+    assert all(said)
+
+
 @pytest.mark.parametrize("seed", range(20))
 def test_a_broken_configuration_is_refused_or_planned(seed: int, tmp_path: Path) -> None:
-    from onggi.runtime.command.launching import plan_on
-
     chance = random.Random(seed)
-    whole = document(tmp_path)
-    file = tmp_path / "config.json"
     for _ in range(500):
-        file.write_text(json.dumps(mutated(whole, chance)))
-        try:
-            config = bundle.read(str(tmp_path), "", lambda _warning: None)
-            plan = plan_on(config, "jar", host(chance.choice(list(HOSTS))), f"{tmp_path}/cache")
-        except OnggiError:
-            continue
-        assert [step.describe() for step in plan.steps()]
+        kind = chance.choice(list(HOSTS))
+        config = chance.choice((document(tmp_path), fullest(tmp_path, kind)))
+        require_answer(tmp_path, text(mutated(config, chance), chance), kind)
 
 
-def test_the_whole_one_is_planned(tmp_path: Path) -> None:
-    from onggi.runtime.command.launching import plan_on
+@pytest.mark.parametrize("kind", HOSTS)
+def test_each_member_may_be_anything(kind: str, tmp_path: Path) -> None:
+    """No member is left out: where it is no good, it is refused."""
+    config = fullest(tmp_path, kind)
+    tried = set()
+    for path, changed in each_replaced(config):
+        tried.add(path)
+        require_answer(tmp_path, json.dumps(changed), kind)
+    assert tried == set(places(config))
+    assert len(tried) > 250
 
-    (tmp_path / "config.json").write_text(json.dumps(document(tmp_path)))
-    config = bundle.read(str(tmp_path), "", lambda warning: pytest.fail(warning))
-    for kind in HOSTS:
+
+@pytest.mark.parametrize("kind", HOSTS)
+def test_the_whole_ones_are_planned(kind: str, tmp_path: Path) -> None:
+    for whole in (document(tmp_path), fullest(tmp_path, kind)):
+        (tmp_path / "config.json").write_text(json.dumps(whole))
+        config = bundle.read(str(tmp_path), "", lambda warning: pytest.fail(warning))
         assert plan_on(config, "jar", host(kind), f"{tmp_path}/cache").steps()
 
 
