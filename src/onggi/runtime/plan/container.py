@@ -138,25 +138,19 @@ def plan_container(
     alone = not host.rights.mounts
     users.require_possible(config, host.rights, mapped_users)
     spec = config["process"]
-    bounds = process.plan_bounds(spec)
+    outside, bounds, inside = _placed(process.plan_bounds(spec), alone, mapped_users)
+    kinds = (*fresh, *joined)
+    shown = () if "cgroup" in kinds else controlled.paths
     return Plan(
         identifier=identifier,
         host=controlled.host,
-        # A user can set them on nobody but himself: on what will be root of a namespace of its own,
-        # or on what will join another, while nobody there can look at it yet.
-        join=[*bounds, *controlled.join] if alone and mapped_users else controlled.join,
-        bounds=[] if alone else bounds,
+        join=[*outside, *controlled.join],
+        bounds=bounds,
         children=tuple(kind for kind in ("pid", "time") if kind in fresh),
         container=[
             *_plan_namespaces(fresh, joined, linux),
             *_plan_names(config, fresh),
-            *_plan_tree(
-                config,
-                rootfs,
-                host,
-                () if "cgroup" in (*fresh, *joined) else controlled.paths,
-                lent=_lent((*fresh, *joined), host),
-            ),
+            *_plan_tree(config, rootfs, host, shown, lent=_lent(kinds, host)),
             mount_steps.PivotRoot(),
             *_plan_shared(linux),
         ],
@@ -167,16 +161,26 @@ def plan_container(
             ),
         ],
         cgroups=controlled.paths,
-        born_into=[
-            *(bounds if alone and not mapped_users else []),
-            *_plan_birth(fresh, joined, linux),
-        ],
+        born_into=[*inside, *_plan_birth(fresh, joined, linux)],
         owner=_owner(spec, mapped_users),
         terminal=bool(spec.get("terminal")),
         user_map=mapped_users,
         warnings=controlled.warnings,
         alone=alone,
     )
+
+
+def _placed(
+    bounds: list[Step], alone: bool, mapped_users: UserMap | None
+) -> tuple[list[Step], list[Step], list[Step]]:
+    """Return which bounds are set before the cgroups are joined, by the host, and before birth.
+
+    A user can set them on nobody but himself: on what will be root of a namespace of its own, or on
+    what will join another, while nobody there can look at it yet.
+    """
+    if not alone:
+        return [], bounds, []
+    return (bounds, [], []) if mapped_users else ([], [], bounds)
 
 
 def plan_machine(linux: dict[str, Any]) -> list[Step]:
