@@ -3,9 +3,12 @@
 import json
 import os
 import re
+import runpy
 import subprocess
 import sys
 from pathlib import Path
+
+import pytest
 
 from support import record
 from support.repository import ROOT
@@ -57,6 +60,17 @@ def test_the_documents_say_what_the_records_say() -> None:
     script = ROOT / "scripts" / "support"
     done = subprocess.run([sys.executable, script, "--check"], check=False, timeout=60)
     assert done.returncode == 0, "README.md or docs/support.md is out of date: make support"
+
+
+def test_places_stand_in_one_order_wherever_a_directory_lists_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    script = runpy.run_path(str(ROOT / "scripts" / "support"))
+    expected = script["records"]()
+    listed = sorted(Path.glob(ROOT / "docs" / "support", "*.json"))
+    for names in (listed, listed[::-1]):
+        monkeypatch.setattr(Path, "glob", lambda *_, names=names: iter(names))
+        assert script["records"]() == expected
 
 
 def test_each_way_to_end_is_counted(tmp_path: Path) -> None:
