@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from support.command import Onggi
+from support.order import groups
 from support.requirements import requires
 from support.threats import withstands
 
@@ -94,9 +95,7 @@ def cgroups() -> set[str]:
     """
     if not os.environ.get("ONGGI_TEST_ALONE"):
         return set()
-    parents = [hierarchy / "onggi" for hierarchy in Path("/sys/fs/cgroup").iterdir()]
-    found = (one for parent in parents if parent.is_dir() for one in parent.iterdir())
-    return {str(one) for one in found if one.is_dir()}
+    return {str(one) for one in groups()}
 
 
 def leftovers(onggi: Onggi, others: set[str]) -> list[str]:

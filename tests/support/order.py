@@ -53,8 +53,7 @@ class Order:
 
     def machine(self) -> list[str]:
         """Say what of a store that is gone is left on the machine."""
-        groups = (f"cgroup: {path}" for path in _groups(self.mark))
-        return [*groups, *_of_this_session()]
+        return [*(f"cgroup: {path}" for path in groups(self.mark)), *_of_this_session()]
 
     def records(self) -> dict[str, dict[str, Any]]:
         """Read the record of every container, by ID."""
@@ -122,7 +121,7 @@ class Order:
 
     def _cgroups(self) -> Iterator[str]:
         running = self.running()
-        for path in _groups(self.mark):
+        for path in groups(self.mark):
             if path.name not in running:
                 yield f"cgroup of nobody: {path}"
 
@@ -135,14 +134,14 @@ class Order:
             yield f"monitors: {monitors}, containers: {sorted(self.running())}"
 
 
-def _groups(mark: str) -> Iterator[Path]:
+def groups(mark: str = "") -> Iterator[Path]:
     """Find cgroups of containers whose IDs begin so, in every hierarchy."""
-    for hierarchy in _CGROUPS.iterdir():
+    for hierarchy in (_CGROUPS, *_CGROUPS.iterdir()):  # where v2 is alone, the top is one
         try:
-            names = os.listdir(hierarchy / "onggi")
+            found = [one for one in (hierarchy / "onggi").iterdir() if one.is_dir()]
         except (FileNotFoundError, NotADirectoryError):
             continue  # nobody has containers there, or not any more
-        yield from (hierarchy / "onggi" / name for name in names if name.startswith(mark))
+        yield from (one for one in found if one.name.startswith(mark))
 
 
 def _of_this_session() -> Iterator[str]:
