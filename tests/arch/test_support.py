@@ -73,6 +73,23 @@ def test_places_stand_in_one_order_wherever_a_directory_lists_them(
         assert script["records"]() == expected
 
 
+@pytest.mark.parametrize(
+    ("without", "said"),
+    [
+        ("", "Linux 6.1, emulated, Debian 12"),
+        ("cgroup_disable=pids", "Linux 6.1, emulated, Debian 12, with cgroup_disable=pids"),
+        ("a=1 b=2", "Linux 6.1, emulated, Debian 12, with a=1 b=2"),
+        ("a=1 overlay.ko", "Linux 6.1, emulated, Debian 12, with a=1, without overlay.ko"),
+    ],
+)
+def test_a_module_that_was_taken_away_is_told_from_a_word_of_the_boot(
+    without: str, said: str
+) -> None:
+    script = runpy.run_path(str(ROOT / "scripts" / "support"))
+    place = {"kernel": "6.1", "emulated": "emulated", "system": "Debian 12", "without": without}
+    assert script["where"](place) == said
+
+
 def test_each_way_to_end_is_counted(tmp_path: Path) -> None:
     (tmp_path / "test_mixed.py").write_text(MIXED)
     counted = {"passed": 1, "failed": 2, "skipped": {"needs more": 1}}
