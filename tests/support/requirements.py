@@ -31,6 +31,7 @@ PROGRAMS = {
     "newuidmap": "newuidmap",
     "podman": "podman",
     "runc": "runc",
+    "selinux": "secilc",
     "shellcheck": "shellcheck",
     "systemd": "busctl",
     "skopeo": "skopeo",

@@ -9,7 +9,7 @@ from onggi.runtime.plan import labels, mounts
 from onggi.runtime.plan.process import plan_identity
 from onggi.runtime.steps import process
 from onggi.runtime.steps.base import Step
-from onggi.runtime.steps.labels import ConfineProgram, LabelMount
+from onggi.runtime.steps.labels import ConfineProgram, LabelKeys, LabelMount
 from onggi.runtime.steps.mounts import MountFilesystem
 from onggi.runtime.steps.waiting import AwaitStart
 
@@ -40,6 +40,13 @@ def test_nothing_of_it_is_held_while_a_process_waits(restricted: bool) -> None:
     steps = identity(apparmorProfile="mine", noNewPrivileges=restricted)
     staged = staging.program_steps(steps, stage, terminal=False)
     assert kinds(staged) == [AwaitStart, ConfineProgram, process.LoadFilter, process.Execute]
+
+
+def test_the_keyring_is_made_with_the_label() -> None:
+    steps = identity(selinuxLabel=LABEL)
+    assert steps[:1] == [LabelKeys(LABEL)]
+    assert isinstance(steps[1], process.NewKeyring)
+    assert not [step for step in identity(apparmorProfile="mine") if isinstance(step, LabelKeys)]
 
 
 def test_without_a_label_there_is_no_step() -> None:

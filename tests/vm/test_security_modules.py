@@ -1,4 +1,4 @@
-"""This release's kernel with AppArmor in force."""
+"""This release's kernel with AppArmor in force, and with SELinux."""
 
 import pytest
 
@@ -6,9 +6,10 @@ from support.requirements import requires
 from support.vm.kernels import fetch, own_suite
 from support.vm.machine import run_tests
 
-pytestmark = requires("root", "virtual-machines", "busybox", "apparmor")
+pytestmark = requires("root", "virtual-machines", "busybox", "runc")
 
 
+@requires("apparmor")
 @pytest.mark.time_limit(900)
 def test_profiles_of_apparmor() -> None:
     run_tests(
@@ -17,4 +18,16 @@ def test_profiles_of_apparmor() -> None:
         seconds=800,
         must_have="root,busybox,cgroup2,apparmor,runc",
         boot=("apparmor=1", "security=apparmor"),
+    )
+
+
+@requires("selinux")
+@pytest.mark.time_limit(900)
+def test_labels_of_selinux() -> None:
+    run_tests(
+        fetch(own_suite()),
+        ["tests/vm/inside/selinux.py"],
+        seconds=800,
+        must_have="root,busybox,cgroup2,selinux,runc",
+        boot=("selinux=1", "security=selinux", "enforcing=0"),
     )

@@ -6,7 +6,7 @@ libcontainer/rootfs_linux.go, mountToRootfs.
 
 from __future__ import annotations
 
-from onggi.runtime.steps.labels import ConfineProgram, LabelMount
+from onggi.runtime.steps.labels import ConfineProgram, LabelKeys, LabelMount
 from onggi.runtime.steps.options import BIND
 
 TYPE_CHECKING = False
@@ -26,6 +26,11 @@ def plan_confinement(process: dict[str, Any]) -> list[Step]:
     if process.get("selinuxLabel"):
         return [ConfineProgram(process["selinuxLabel"], apparmor=False)]
     return []
+
+
+def plan_keys(process: dict[str, Any]) -> list[Step]:
+    """Return the step that labels the keyring of `process`; none if it has no label."""
+    return [LabelKeys(process["selinuxLabel"])] if process.get("selinuxLabel") else []
 
 
 def label_options(entry: dict[str, Any], label: str) -> tuple[str, ...]:

@@ -54,9 +54,11 @@ def plan_identity(
     call; without, loading is a privilege itself and comes before any is dropped (seccomp(2)).
     """
     filters: list[Step] = [process.LoadFilter(program, program_flags)] if program else []
-    filters[:0] = _plan_confinement(spec)
+    keys, confinement = _plan_confinement(spec)
+    filters[:0] = confinement
     restricted = bool(spec.get("noNewPrivileges"))
     steps: list[Step] = [
+        *keys,
         process.NewKeyring(keyring),
         process.NewSession(terminal=bool(spec.get("terminal"))),
         process.ChangeDirectory(spec.get("cwd", "/")),
@@ -70,12 +72,13 @@ def plan_identity(
     return [*steps, process.Execute(tuple(spec["args"]), env, init=init)]
 
 
-def _plan_confinement(spec: dict[str, Any]) -> list[Step]:
+def _plan_confinement(spec: dict[str, Any]) -> tuple[list[Step], list[Step]]:
+    """Return what a security module does with the new keyring, and then with the program."""
     if not (spec.get("apparmorProfile") or spec.get("selinuxLabel")):
-        return []
+        return [], []
     from onggi.runtime.plan import labels
 
-    return labels.plan_confinement(spec)
+    return labels.plan_keys(spec), labels.plan_confinement(spec)
 
 
 def _plan_user(spec: dict[str, Any]) -> list[Step]:

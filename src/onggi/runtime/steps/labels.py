@@ -25,13 +25,7 @@ class ConfineProgram(Step):
         self.apparmor = apparmor  # else it is SELinux's
 
     def apply(self, context: Context) -> None:
-        # An usher is in no PID namespace that the container's procfs shows.
-        proc_fd = procfs.open_proc() if context.proc_fd < 0 else os.dup(context.proc_fd)
-        try:
-            fd = security_modules.open_attributes(proc_fd, apparmor=self.apparmor)
-        finally:
-            os.close(proc_fd)
-        context.label_fd = fd
+        context.label_fd = _open_attributes(context, apparmor=self.apparmor)
         context.label = os.fsencode(f"exec {self.label}" if self.apparmor else self.label)
 
     def describe(self) -> str:
@@ -40,6 +34,46 @@ class ConfineProgram(Step):
 
     def shell(self) -> list[str]:
         return []  # the script's frame has `enter` do it
+
+
+class LabelKeys(Step):
+    """Have the keys that are made from now on labelled, the session keyring before all.
+
+    Otherwise it would have the label of what makes containers, whose keys a policy lets no
+    container search. When a program is executed, the kernel forgets the wish.
+
+    Source: setkeycreatecon(3); runc libcontainer/standard_init_linux.go, SetKeyLabel.
+    """
+
+    __slots__ = ("label",)
+
+    def __init__(self, label: str) -> None:
+        self.label = label
+
+    def apply(self, context: Context) -> None:
+        attributes = _open_attributes(context, apparmor=False)
+        try:
+            fd = os.open("keycreate", os.O_WRONLY | os.O_CLOEXEC, dir_fd=attributes)
+        finally:
+            os.close(attributes)
+        with open(fd, "wb", buffering=0) as file:
+            file.write(os.fsencode(self.label))
+
+    def describe(self) -> str:
+        return f"label new keys {self.label}"
+
+    def shell(self) -> list[str]:
+        return []  # the script makes no keyring
+
+
+def _open_attributes(context: Context, *, apparmor: bool) -> int:
+    """Open the directory of this process's attributes; the caller owns the descriptor."""
+    # An usher is in no PID namespace that the container's procfs shows.
+    proc_fd = procfs.open_proc() if context.proc_fd < 0 else os.dup(context.proc_fd)
+    try:
+        return security_modules.open_attributes(proc_fd, apparmor=apparmor)
+    finally:
+        os.close(proc_fd)
 
 
 class LabelMount(Step):
