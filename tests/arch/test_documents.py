@@ -11,7 +11,9 @@ import pytest
 import onggi
 from support.repository import ROOT
 
-LINK = re.compile(r"\]\(([^)#\s]+)")
+LINK = re.compile(r"\]\(([^)#\s]*)(?:#([^)\s]+))?\)")
+HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
+FENCED = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
 
 DOCUMENTS = sorted(
     path
@@ -22,9 +24,18 @@ DOCUMENTS = sorted(
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_links_lead_somewhere(path: Path) -> None:
-    for target in LINK.findall(path.read_text()):
-        if "://" not in target:
-            assert (path.parent / target).exists(), f"{path}: {target}"
+    for target, heading in LINK.findall(FENCED.sub("", path.read_text())):
+        if "://" in target:
+            continue
+        found = path.parent / target if target else path
+        assert found.exists(), f"{path}: {target}"
+        assert not heading or heading in headings(found), f"{path}: {target}#{heading}"
+
+
+def headings(path: Path) -> set[str]:
+    """Return the names by which a document's headings are linked to."""
+    titles = HEADING.findall(FENCED.sub("", path.read_text()))
+    return {re.sub(r"[^\w\- ]", "", title).strip().lower().replace(" ", "-") for title in titles}
 
 
 def test_the_reference_is_what_the_commands_say() -> None:

@@ -127,6 +127,17 @@ def test_signals_by_name_and_number(runtime: OciRuntime, word: str) -> None:
     assert runtime.attempt("kill", name, "TERM").returncode == 1
 
 
+def test_signal_0_asks_whether_it_lives(runtime: OciRuntime) -> None:
+    name = runtime.identifier()
+    runtime.create(name, runtime.bundle(name, "true"))
+    runtime("kill", name, "0")
+    runtime("kill", "--all", name, "0")
+    assert runtime.state(name)["status"] == "created"
+    runtime("start", name)
+    runtime.wait_until(name, "stopped")
+    assert runtime.attempt("kill", name, "0").returncode == 1
+
+
 def test_an_unknown_signal(runtime: OciRuntime) -> None:
     name = runtime.identifier()
     runtime.create(name, runtime.bundle(name, "true"))
@@ -234,6 +245,7 @@ def test_list(runtime: OciRuntime) -> None:
     listed = json.loads(runtime("list", "--format", "json").stdout)
     assert [entry["id"] for entry in listed] == names
     assert {entry["status"] for entry in listed} == {"created"}
+    assert {entry["owner"] for entry in listed} == {"root"}
     table = runtime("list").stdout.splitlines()
     assert table[0].split() == ["ID", "PID", "STATUS", "BUNDLE", "CREATED", "OWNER"]
     assert [line.split()[0] for line in table[1:]] == names
@@ -249,6 +261,16 @@ def test_the_log(runtime: OciRuntime, root_dir: Path) -> None:
     assert "container does not exist" in done.stderr
     plain = runtime.attempt("state", "nobody")
     assert 'level=error msg="container does not exist"' in plain.stderr
+
+
+@pytest.mark.parametrize(
+    "words", [["exec", "--help"], ["create", "x", "--help"], ["kill", "-a", "-h"]], ids=" ".join
+)
+def test_help_is_all_that_happens(ours: OciRuntime, words: list[str]) -> None:
+    """Wherever an option may stand; runc takes the second for a container to be created."""
+    told = ours(*words).stdout
+    assert told.startswith(f"Usage: onggi-runtime {words[0]} ")
+    assert ours("list", "--quiet").stdout == ""
 
 
 @pytest.mark.parametrize(

@@ -61,6 +61,15 @@ def test_exec_may_get_more_capabilities(runtime: OciRuntime, idle: str) -> None:
     assert bit(after.stdout, "CapInh") == 0
 
 
+def test_exec_without_what_cannot_be_granted(runtime: OciRuntime, idle: str) -> None:
+    """Source: runtime-spec config.md, "capabilities": such a value is logged as a warning."""
+    done = runtime("exec", "--cap", "CAP_FLY", idle, "cat", "/proc/self/status")
+    assert "ignoring unknown or unavailable capabilities: [" in done.stderr
+    assert bit(done.stdout, "CapEff") == bit(
+        runtime("exec", idle, "cat", "/proc/self/status").stdout, "CapEff"
+    )
+
+
 def bit(status: str, name: str) -> int:
     line = next(line for line in status.splitlines() if line.startswith(name))
     return int(line.split()[1], 16)
@@ -113,7 +122,23 @@ def test_exec_is_for_the_living(runtime: OciRuntime) -> None:
     done = runtime.attempt("exec", name, "true")
     assert done.returncode == 255
     assert "cannot exec in a stopped container" in done.stderr
-    assert runtime.attempt("exec", "nobody", "true").returncode in (1, 255)
+    nobody = runtime.attempt("exec", "nobody", "true")
+    assert nobody.returncode == 255
+    assert "exec failed: container does not exist" in nobody.stderr
+
+
+def test_exec_of_nothing(runtime: OciRuntime, idle: str) -> None:
+    done = runtime.attempt("exec", idle)
+    assert done.returncode == 255
+    assert "exec failed: process args cannot be empty" in done.stderr
+
+
+def test_a_failed_exec_blames_no_container(runtime: OciRuntime, idle: str) -> None:
+    done = runtime.attempt("exec", "--cwd", "/nowhere", idle, "true")
+    assert done.returncode == 255
+    assert "exec failed: " in done.stderr
+    assert "/nowhere" in done.stderr
+    assert "start the container" not in done.stderr
 
 
 def test_exec_in_a_created_one(runtime: OciRuntime) -> None:
@@ -133,8 +158,9 @@ def test_exec_into_a_cgroup_below(runtime: OciRuntime, idle: str) -> None:
     mark = ":pids:" if version_1 else "0::"
     mine = next(line for line in done.stdout.splitlines() if mark in line)
     assert mine.endswith("/below")
-    missing = runtime.attempt("exec", "--cgroup", f"{named}nowhere", idle, "true")
+    missing = runtime.attempt("exec", "--cgroup", f"{named}/nowhere", idle, "true")
     assert missing.returncode == 255
+    assert f"{group}/nowhere" in missing.stderr
 
 
 def test_ps(runtime: OciRuntime, idle: str) -> None:

@@ -107,11 +107,22 @@ def test_update_from_standard_input(runtime: OciRuntime, running: str, root_dir:
     assert value(running, "processes") == "56"
 
 
-@pytest.mark.parametrize("words", [["--memory", "x"], ["--resources", "/nowhere"]])
-def test_update_that_makes_no_sense(runtime: OciRuntime, running: str, words: list[str]) -> None:
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--memory", "x"], "invalid value for memory: "),
+        (["--cpu-quota", "x"], "invalid value for cpu-quota: "),
+        (["--resources", "/nowhere"], "/nowhere"),
+    ],
+    ids=str,
+)
+def test_update_that_makes_no_sense(
+    runtime: OciRuntime, running: str, words: list[str], said: str
+) -> None:
     done = runtime.attempt("update", *words, running)
     assert done.returncode == 1
-    assert "level=error" in done.stderr
+    assert 'level=error msg="' in done.stderr
+    assert said in done.stderr
 
 
 def test_update_is_for_the_living(runtime: OciRuntime, running: str) -> None:

@@ -344,6 +344,13 @@ def test_there_must_be_a_place_to_remember_them(ours: UserRuntime) -> None:
     assert ours("--root", ours.user.home / "elsewhere", "list", "--quiet").stdout == ""
 
 
+def test_what_remembers_nothing_needs_no_place(ours: UserRuntime) -> None:
+    del ours.user.env["XDG_RUNTIME_DIR"]
+    assert json.loads(ours("features").stdout)["ociVersionMax"]
+    ours("spec", "--rootless", "--bundle", ours.user.home)
+    assert (ours.user.home / "config.json").exists()
+
+
 @pytest.fixture
 def part() -> Iterator[Path]:
     """Give a part of cgroup v2 that was delegated to the user, whose processes are below it."""

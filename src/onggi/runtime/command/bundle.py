@@ -35,7 +35,7 @@ def read(directory: str, file: str, warn: Callable[[str], None]) -> dict[str, An
     Args: file: its configuration, if it lies elsewhere. warn: is told what will not be.
     Raises: InvalidInput: with the member's name.
     """
-    config = load(file or f"{directory}/{FILE}", schema.CONFIG, "config")
+    config = load(file or os.path.join(directory, FILE), schema.CONFIG, "config")
     _require_version(config["ociVersion"])
     require_process(config["process"])
     _fill_root(config, directory)

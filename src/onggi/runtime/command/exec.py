@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 
-from onggi.errors import Conflict, InvalidInput, NotFound, OnggiError
-from onggi.linux import capability, cgroup
+from onggi.errors import Conflict, InvalidInput, OnggiError
+from onggi.linux import cgroup
 from onggi.runtime import enter
 from onggi.runtime.command import bundle, foreground, launching, record, schema, staging
 from onggi.runtime.command.words import Command, Option, UsageError
 from onggi.runtime.enter import Entry
+from onggi.runtime.failure import StartFailed
 from onggi.runtime.plan.container import plan_machine
 from onggi.runtime.steps import cgroups, devices
 
@@ -52,11 +53,15 @@ def execute(words: Words, runtime: Runtime) -> int:
     """Run the program; return its exit status, or 0 when it is left running."""
     try:
         return _execute(words, runtime)
-    except (UsageError, NotFound):
+    except UsageError:
         raise
+    except StartFailed as error:
+        # The program was not started; of the container that would not be true.
+        said = error if error.stage == "program" else error.text
+        runtime.journal.error(f"exec failed: {said}")
     except OnggiError as error:
         runtime.journal.error(f"exec failed: {error}")
-        return FAILED
+    return FAILED
 
 
 def _execute(words: Words, runtime: Runtime) -> int:
@@ -112,11 +117,11 @@ def _process(
     """Return the specification of the process: a file's, or the container's with changes."""
     if words.has("process"):
         process = bundle.load(words.text("process"), schema.PROCESS, "process")
-        bundle.keep_capabilities(process, runtime.journal.warn)
     elif command:
         process = _changed(first, command, words)
     else:
-        raise UsageError("process args cannot be empty")
+        raise InvalidInput("process args cannot be empty")
+    bundle.keep_capabilities(process, runtime.journal.warn)
     if words.has("tty"):
         process["terminal"] = True
     if process.get("terminal") and not words.has("console-socket"):
@@ -166,9 +171,6 @@ def _with_more(sets: dict[str, list[str]], names: list[str]) -> dict[str, list[s
 
     Source: CVE-2022-29162.
     """
-    for name in names:
-        if name not in capability.NUMBERS:
-            raise InvalidInput(f"unknown capability {name!r}", hint="such as CAP_NET_ADMIN")
     grown = {
         kind: list(dict.fromkeys([*sets.get(kind, []), *names]))
         for kind in ("bounding", "effective", "permitted")
@@ -181,7 +183,7 @@ def _cgroups(known: Record, wanted: str) -> tuple[str, ...]:
     if not wanted:
         return tuple(known.cgroups)
     controller, colon, path = wanted.rpartition(":")
-    below = os.path.normpath("/" + path).rstrip("/")
+    below = os.path.normpath("/" + path.lstrip("/")).rstrip("/")
     named = _holding(controller) if colon else ""
     changed = [group + below if group.startswith(named) else group for group in known.cgroups]
     for group in changed:

@@ -45,6 +45,9 @@ def execute(words: Words, runtime: Runtime) -> int:
 
 
 def _signal(word: str) -> int:
+    """Return the number of a signal; 0, which is none, asks whether there is a process."""
+    if word == "0":
+        return 0
     try:
         return signals.parse(word)
     except ValueError:

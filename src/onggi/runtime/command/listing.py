@@ -13,6 +13,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from onggi.runtime.command.record import Record
     from onggi.runtime.command.runtime import Runtime
     from onggi.runtime.command.words import Words
 
@@ -45,7 +46,7 @@ def _states(runtime: Runtime) -> list[dict[str, Any]]:
     found = []
     for identifier in record.identifiers(runtime.root):
         try:
-            found.append(status.described(record.read(runtime.root, identifier), runtime))
+            found.append(_described(record.read(runtime.root, identifier), runtime))
         except NotFound:
             continue  # deleted meanwhile
         except Corrupt as error:
@@ -53,7 +54,11 @@ def _states(runtime: Runtime) -> list[dict[str, Any]]:
     return found
 
 
+def _described(known: Record, runtime: Runtime) -> dict[str, Any]:
+    """Return the state with the owner's name, which `state` has for others than root alone."""
+    state = status.described(known, runtime)
+    return {**state, "owner": state["owner"] or "root"}
+
+
 def _row(state: dict[str, Any]) -> tuple[str, ...]:
-    owner = state["owner"] or "root"
-    numbers = (state["id"], str(state["pid"]), state["status"], state["bundle"])
-    return (*numbers, state["created"], owner)
+    return tuple(str(state[name.lower()]) for name in _HEADER)

@@ -14,7 +14,7 @@ import sys
 
 from onggi.errors import OnggiError
 from onggi.runtime.command.journal import Journal
-from onggi.runtime.command.runtime import NAME, Runtime, default_root
+from onggi.runtime.command.runtime import NAME, Runtime
 from onggi.runtime.command.table import COMMANDS
 from onggi.runtime.command.words import Command, Option, UsageError, Words, parse
 
@@ -112,12 +112,12 @@ def _run(name: str, words: Words, journal: Journal) -> int:
         _HELP,
         interspersed=command.interspersed,
     )
-    if any(word in ("--help", "-h") for word in words.arguments[1:2]):
+    given = parse(helpful, words.arguments[1:], name)
+    if given.has("help"):
         _print_help(f"{NAME} {name}", COMMANDS[name][1], helpful)
         return 0
-    given = parse(helpful, words.arguments[1:], name)
     runtime = Runtime(
-        root=words.text("root") or default_root(),
+        root=words.text("root"),
         journal=journal,
         groups=words.text("cgroup-manager") != "disabled",
         criu=words.text("criu") or "criu",

@@ -17,12 +17,12 @@ NAME = "onggi-runtime"
 class Runtime:
     """The global options.
 
-    root: where containers are remembered. groups: whether they get control groups, where that can
-    be had. systemd: whether that makes those of new ones; who made those of one that exists is
-    remembered. criu: its name or path.
+    root: where containers are remembered, or "" for the default. groups: whether they get control
+    groups, where that can be had. systemd: whether that makes those of new ones; who made those of
+    one that exists is remembered. criu: its name or path.
     """
 
-    __slots__ = ("criu", "groups", "journal", "root", "systemd")
+    __slots__ = ("_root", "criu", "groups", "journal", "systemd")
 
     def __init__(
         self,
@@ -35,12 +35,21 @@ class Runtime:
     ) -> None:
         self.criu = criu
         self.groups = groups
-        self.root = root
+        self._root = root
         self.systemd = systemd
         self.journal = journal
 
+    @property
+    def root(self) -> str:
+        """Where containers are remembered: asked by commands that remember some, not by `spec`.
 
-def default_root() -> str:
+        Raises: InvalidInput: nothing says where that is.
+        """
+        self._root = self._root or _default_root()
+        return self._root
+
+
+def _default_root() -> str:
     """Return where containers are remembered unless another place is named.
 
     Below /run, for a reboot ends them all; others than the host's root have a place of their own

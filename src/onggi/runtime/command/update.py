@@ -53,7 +53,7 @@ COMMAND = Command(
 def _integer(text: str) -> int:
     digits = text.removeprefix("-")
     if not (digits.isascii() and digits.isdigit() and len(digits) <= 19):
-        raise UsageError(f"{text!r} is not a whole number")
+        raise InvalidInput(f"{text!r} is not a whole number")
     return int(text)
 
 
@@ -109,9 +109,17 @@ def _wanted(words: Words) -> dict[str, Any]:
     wanted: dict[str, Any] = {}
     for option, (part, member, read) in _MEMBERS.items():
         if words.has(option):
-            wanted.setdefault(part, {})[member] = read(words.text(option))
+            wanted.setdefault(part, {})[member] = _value(option, words.text(option), read)
     resources: dict[str, Any] = schema.conform(wanted, schema.RESOURCES, "resources")
     return resources
+
+
+def _value(option: str, text: str, read: Callable[[str], Any]) -> Any:
+    """Return what an option's text means. Raises: UsageError: nothing."""
+    try:
+        return read(text)
+    except InvalidInput as error:
+        raise UsageError(f"invalid value for {option}: {error}") from error
 
 
 def _known(resources: dict[str, Any]) -> dict[str, Any]:

@@ -117,7 +117,8 @@ def parse(command: Command, words: Sequence[str], name: str) -> Words:
             continue
         for one in _spread(word, known):
             _take(one, known, given, left)
-    _require_number(command, arguments, name)
+    if not given.get("help"):  # whoever asks for it does not know yet what else to give
+        _require_number(command, arguments, name)
     return Words(given, arguments)
 
 
