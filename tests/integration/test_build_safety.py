@@ -102,11 +102,81 @@ def test_stubs_are_removed_without_following_links(yard: Yard, outside: Path) ->
 
 @withstands("builds", "part of a cache that is a link")
 def test_the_part_of_a_cache_stays_in_the_cache(yard: Yard, outside: Path) -> None:
+    """CVE-2024-11218: one of two builds at once made what the other would mount a link."""
     yard.build(
         f"FROM busybox\nRUN --mount=type=cache,id=c,target=/c ln -s {outside} /c/link\n"
         "RUN --mount=type=cache,id=c,target=/p,source=link echo x > /p/new\n"
     )
     assert not (outside / "new").exists()
+
+
+@withstands("builds", "a cache whose ID climbs, and options of a mount that are the kernel's")
+@pytest.mark.parametrize("word", ["id", "source", "target"])
+def test_no_word_of_a_cache_climbs_to_the_host(yard: Yard, outside: Path, word: str) -> None:
+    """CVE-2024-9675: the ID was joined to the path of the caches."""
+    words = {"id": "c", "target": "/c", word: f"{'../' * 20}{outside}"}
+    listed = ",".join(f"{key}={value}" for key, value in words.items())
+    mounted = f"{'/' * (word != 'target')}{words['target']}"
+    yard.build(
+        f"FROM busybox\nRUN --mount=type=cache,{listed} "
+        f"ls {mounted} && touch {mounted}/new && ! ls {mounted}/secret\n"
+    )
+    assert [path.name for path in outside.iterdir()] == ["secret"]
+
+
+@withstands("builds", "a cache whose ID climbs, and options of a mount that are the kernel's")
+@pytest.mark.parametrize(
+    "words",
+    [
+        "type=bind,source=.,target=/x,bind-propagation=rshared",
+        "type=cache,target=/x,bind-propagation=bind,relabel=shared",
+        "type=cache,target=/x,z",
+        "type=tmpfs,target=/x,tmpfs-mode=777,upperdir=/",
+        "type=tmpfs,target=/x,size=1m:mode",
+        "type=overlay,target=/x",
+        "type=devpts,target=/x",
+    ],
+)
+def test_a_mount_takes_no_other_words(yard: Yard, words: str) -> None:
+    """CVE-2024-9407: what stood behind bind-propagation went to mount(2)."""
+    with pytest.raises(BuildError):
+        yard.build(f"FROM busybox\nRUN --mount={words} true\n")
+    assert yard.executor.requests == []
+
+
+@withstands("builds", "COPY --from and RUN --mount from a stage, through links")
+@pytest.mark.parametrize("target", ["/", "/proc/self/root"])
+def test_a_source_that_leads_to_the_root_is_the_stage_s(yard: Yard, target: str) -> None:
+    """CVE-2024-1753: a link to the root, in an image, had the host's root mounted, writable."""
+    mark = f"onggi-breakout-{os.getpid()}"
+    stage = f"FROM busybox AS s\nRUN ln -s {target} /rootdir && touch /of-the-stage\n"
+    step = f"ls /exploit/of-the-stage && touch /exploit/{mark}"
+    try:
+        yard.build(
+            f"{stage}FROM busybox\n"
+            f"RUN --mount=type=bind,from=s,source=/rootdir,target=/exploit,rw {step}\n"
+        )
+    except BuildError:
+        if target == "/":
+            raise
+    assert not os.path.exists(f"/{mark}")
+
+
+@withstands("builds", "files left behind in the context or another stage through a mount")
+@pytest.mark.parametrize("place", ["", "from=s,"])
+@pytest.mark.parametrize("source", ["/", "/d"])
+def test_what_is_written_to_a_mount_is_thrown_away(yard: Yard, place: str, source: str) -> None:
+    """CVE-2025-4953: it lay in the context on the host, and in what was built of it after."""
+    yard.write({"d/a": "a\n"})
+    write = "echo x > /m/new && echo x > /m/a; rm -rf /m/bin /m/etc"
+    yard.build(
+        "FROM busybox AS s\nCOPY d /d\nCOPY d/a /a\nFROM busybox\n"
+        f"RUN --mount=type=bind,{place}source={source},target=/m,rw {write}\n"
+        f"RUN --mount=type=bind,{place}source={source},target=/m ! ls /m/new && "
+        '[ "$(cat /m/a)" = a ]\n'
+    )
+    assert sorted(path.name for path in yard.context.iterdir()) == ["a", "d"]
+    assert (yard.context / "d/a").read_text() == (yard.context / "a").read_text() == "a\n"
 
 
 @withstands("builds", "a file exchanged while it is copied")

@@ -330,6 +330,63 @@ def test_exec_makes_no_capability_inheritable(ours: OciRuntime) -> None:
     assert lines["CapInh"] == lines["CapAmb"] == "0" * 16
 
 
+@withstands("caller", "a user or group whose number means `as before`, which is root", by=BUNDLE)
+@pytest.mark.parametrize("member", ["uid", "gid", "additionalGids"])
+def test_no_number_of_a_user_means_root(ours: OciRuntime, member: str) -> None:
+    """CVE-2024-40635: to setresuid(2) the last number of 32 bits is "leave it"."""
+    number = 2**32 - 1
+    user = {member: [number] if member == "additionalGids" else number}
+    done = attack(ours, "id", change=lambda config: config["process"]["user"].update(user))
+    assert (done.returncode, done.stdout) == (1, ""), done
+    assert f"user.{member}" in done.stderr
+
+
+@withstands("caller", "a user or group whose number means `as before`, which is root", by=BUNDLE)
+@pytest.mark.parametrize(
+    "user", ["4294967295", "00000000000004294967295", "0:4294967295", "9" * 99]
+)
+def test_exec_takes_no_number_that_means_root(ours: OciRuntime, user: str) -> None:
+    name = ours.identifier()
+    ours("run", "--detach", "--bundle", ours.bundle(name, "sleep", "100"), name)
+    done = ours.attempt("exec", "--user", user, name, "id")
+    assert (done.returncode, done.stdout) == (255, ""), done
+    assert "is not a number" in done.stderr
+
+
+@withstands("settings", "variables that reach programs of the host's, hooks among them", by=BUNDLE)
+@pytest.mark.parametrize("kind", ["prestart", "createRuntime", "createContainer", "poststop"])
+def test_hooks_of_the_host_do_not_have_the_image_s_variables(
+    ours: OciRuntime, tmp_path: Path, kind: str
+) -> None:
+    """CVE-2025-23266: LD_PRELOAD of an image had a hook load a library that lay in the image."""
+    told = tmp_path / "told"
+    hook = {"path": "/bin/sh", "args": ["sh", "-c", f"env > {told}"]}
+
+    def change(config: Json) -> None:
+        config["process"]["env"] += ["LD_PRELOAD=/proc/self/cwd/evil.so", "OF_THE_IMAGE=1"]
+        config["hooks"] = {kind: [hook]}
+
+    done = attack(ours, "true", change=change)
+    assert done.returncode == 0, done
+    seen = told.read_text()
+    assert "LD_PRELOAD" not in seen
+    assert "OF_THE_IMAGE" not in seen
+
+
+@withstands("settings", "a working directory that leads out through a link", by=BUNDLE)
+def test_a_working_directory_is_made_inside(ours: OciRuntime, victim: Path) -> None:
+    """CVE-2026-55686: what is missing of it was made where a link of the image's led."""
+    outside = victim.parent / "outside"
+    done = attack(
+        ours,
+        *("sh", "-c", "pwd"),
+        change=lambda config: config["process"].update(cwd="/link/more/deep"),
+        root=lambda path: (path / "link").symlink_to(outside),
+    )
+    assert (done.returncode, done.stdout) == (0, f"{outside}/more/deep\n")
+    assert unharmed(victim)
+
+
 def with_cgroups(config: Json) -> None:
     """Mount cgroup files, writable as the bundle wants them, and give it root's usual rights."""
     kept = ["CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_FOWNER", "CAP_MKNOD", "CAP_SETUID"]
@@ -480,7 +537,7 @@ def test_others_are_not_signalled(ours: OciRuntime) -> None:
     "path", ["/", "../../../../../../..", "link", "file", "missing", "/proc/1/root"]
 )
 def test_the_root_is_a_directory_of_its_own(ours: OciRuntime, path: str) -> None:
-    """CVE-2022-0185 and others begin in a container whose root is too much of the host."""
+    """Whoever makes a bundle could have it show, and change, whatever the host has."""
     name = ours.identifier()
     bundle = ours.bundle(name, "true")
     (bundle / "link").symlink_to("/")

@@ -4,16 +4,19 @@ That is more than any engine gives: all capabilities, no filter, new user namesp
 to stop him is that he is root of a user namespace, whose rights outside are the user's.
 """
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from onggi.linux import cgroup
 from onggi.linux.capability import NUMBERS
+from onggi.runtime.command import template
 from support.looking import RACER
 from support.oci_runtimes import Json
-from support.ordinary import Ordinary, ordinary_user
+from support.ordinary import UID, Ordinary, ordinary_user
 from support.ordinary_runtimes import MANY, UserRuntime, mapping
 from support.programs import compiled
 from support.requirements import requires
@@ -174,6 +177,37 @@ def test_settings_of_the_host_stay(runtime: UserRuntime) -> None:
     output = inside(runtime, script, sysfs, readonlyPaths=[])
     assert "WRITABLE" not in output, output
     assert "MOUNTED" not in output, output
+
+
+@pytest.fixture
+def own_cgroup() -> Iterator[Path]:
+    """Give a cgroup of the host's that the user may write to, as systemd gives them one."""
+    place = Path(cgroup.hierarchies()[0].mountpoint, f"onggi-test-{os.getpid()}")
+    place.mkdir()
+    for path in (place, place / "cgroup.procs"):
+        os.chown(path, UID, UID)
+    yield place
+    cgroup.remove(str(place))
+
+
+@withstands("ordinary users", "cgroup files and settings of the host written to", by=BUNDLE)
+@pytest.mark.parametrize("place", ["/sys", "/sys/fs/cgroup"])
+def test_cgroups_of_the_user_are_not_the_containers(
+    runtime: UserRuntime, own_cgroup: Path, place: str
+) -> None:
+    """CVE-2023-25809: without a cgroup namespace, and by what `spec --rootless` writes."""
+    file = own_cgroup / "cgroup.procs"
+    tries = f"( : >> {file} ) && echo WRITABLE\nbusybox mkdir {own_cgroup}/new && echo MADE"
+    assert runtime.user.run("sh", "-c", f": >> {file}").returncode == 0, "nothing to be written"
+    (given,) = (
+        one for one in template.document(rootless=True)["mounts"] if one["destination"] == "/sys"
+    )
+    if place != "/sys":
+        given = {"destination": place, "type": "cgroup", "source": "cgroup", "options": ["ro"]}
+    output = inside(runtime, f"ls {file} && echo SEEN\n{tries}", given)
+    assert "SEEN" in output, output
+    assert "WRITABLE" not in output, output
+    assert "MADE" not in output, output
 
 
 @requires("compiler")

@@ -50,11 +50,12 @@ def add_base(
     add_image(store, name, tar_of(files), settings)
 
 
-def add_busybox(store: Store, name: str = "busybox") -> None:
+def add_busybox(
+    store: Store, name: str = "busybox", settings: dict[str, list[str]] | None = None
+) -> None:
     """Put an image of the host's static busybox into a store."""
     program = Path(shutil.which("busybox") or "").read_bytes()
-    tar = _busybox_tar(program)
-    add_image(store, name, tar, None)
+    add_image(store, name, _busybox_tar(program), settings)
 
 
 def _busybox_tar(program: bytes) -> bytes:

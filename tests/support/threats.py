@@ -111,7 +111,8 @@ FROM_INSIDE = (
         "umask, directory and ignored signals of the caller's passed on",
         "keys of the caller's session keyring",
         "an ambient or inheritable capability that a bundle or `exec` asks for",
-        seen="CVE-2022-24769, CVE-2022-29162",
+        "a user or group whose number means `as before`, which is root",
+        seen="CVE-2022-24769, CVE-2022-29162, CVE-2024-40635, CVE-2025-27612",
         kernels="without CONFIG_KEYS there is no keyring, and nothing of one to find",
     ),
     Row(
@@ -153,6 +154,7 @@ FROM_INSIDE = (
         "the same through x32 calls",
         "sockets of families that reach the hypervisor or the kernel's crypto",
         "ptrace of process 1 by another user",
+        seen="CVE-2022-0185",
         kernels="filters need CONFIG_SECCOMP_FILTER; calls of 32 bits and of x32 are x86_64's",
     ),
     Row(
@@ -184,6 +186,7 @@ FROM_INSIDE = (
         "cgroup files and settings of the host written to",
         "what enters by `exec` looked at by root of the user namespace, who may trace",
         "a program or device of the image's with more rights than the user has",
+        seen="CVE-2023-25809",
     ),
     Row(
         "neighbours",
@@ -194,7 +197,7 @@ FROM_INSIDE = (
         "what is mounted below the host's /sys, with the host's network",
         "the store and the run directory opened by other users of the host",
         "a root that is the host's, or leads there",
-        seen="CVE-2020-15257, CVE-2021-41091, CVE-2022-0185, CVE-2023-25809",
+        seen="CVE-2020-15257, CVE-2021-41091, CVE-2024-25621",
     ),
 )
 
@@ -218,7 +221,7 @@ FROM_AN_IMAGE = (
         "a library or module of the image's loaded by what enters it",
         "a passwd file that is a link, a fifo or endless",
         "members of an image archive that lead out of it",
-        seen="CVE-2019-14271, CVE-2021-29136, CVE-2018-15664",
+        seen="CVE-2019-14271, CVE-2021-29136, CVE-2018-15664, CVE-2024-9676, CVE-2025-47290",
     ),
     Row(
         "bombs",
@@ -242,7 +245,18 @@ FROM_AN_IMAGE = (
         "a document that is index and manifest at once, or has a key twice",
         "an image for another platform than it says",
         "a load that fails half-way",
-        seen="CVE-2021-41190",
+        "a digest that is a path",
+        seen="CVE-2021-41190, CVE-2024-3727",
+    ),
+    Row(
+        "settings",
+        "they are data: names are the image's own, numbers have bounds, and nothing of the host's "
+        "is looked up by them or run with them",
+        "a user that is a number, and a name in its passwd that stands for root",
+        "variables that name those of the caller",
+        "variables that reach programs of the host's, hooks among them",
+        "a working directory that leads out through a link",
+        seen="CVE-2025-23266, CVE-2026-46680, CVE-2026-55686, CVE-2026-57231",
     ),
     Row(
         "builds",
@@ -251,12 +265,15 @@ FROM_AN_IMAGE = (
         "COPY --from and RUN --mount from a stage, through links",
         "destinations and mount targets that are links",
         "part of a cache that is a link",
+        "a cache whose ID climbs, and options of a mount that are the kernel's",
+        "files left behind in the context or another stage through a mount",
         "clean-up of mount points through links",
         "a file exchanged while it is copied",
         "a # syntax line, git and other URLs",
         "a Dockerfile or ignore file that is a fifo or a device",
         "contexts that are very deep, or hold fifos",
-        seen="CVE-2024-23651, CVE-2024-23652, CVE-2024-23653",
+        seen="CVE-2024-1753, CVE-2024-9407, CVE-2024-9675, CVE-2024-11218, CVE-2024-23651, "
+        "CVE-2024-23652, CVE-2024-23653, CVE-2025-4953",
     ),
     Row(
         "words",

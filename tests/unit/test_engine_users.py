@@ -18,6 +18,7 @@ app:x:1000:1001:An app,,,:/home/app:/bin/sh
 twin:x:1000:1002::/home/twin:/bin/sh
 homeless:x:1003:1003:::
 42:x:0:0:root by another name:/:/bin/sh
+4294967296:x:0:0:and by one that is no number:/:/bin/sh
 007:x:7:7::/bond:/bin/sh
 """
 GROUP = """\
@@ -28,6 +29,7 @@ app:x:1001:app
 video:x:44:daemon,app
 prefix:x:50:application,myapp
 9:x:0:root
+2147483648:x:0:
 empty:x:60:
 """
 
@@ -89,6 +91,7 @@ class TestFinding:
             ("app:2147483648", "group 2147483648 is out of range"),
             ("-1", "user -1 is out of range"),
             ("app:-1", "group -1 is out of range"),
+            # An image may call somebody so, who is not therefore meant: CVE-2026-46680.
             ("4294967296", "user 4294967296 is out of range"),
             ("9" * 5000, "user " + "9" * 5000 + " is out of range"),
             ("+5", "unable to find user +5"),

@@ -3,6 +3,7 @@ import hashlib
 import pytest
 
 from onggi.oci.digest import Digest, InvalidDigest, chain_ids
+from support.threats import withstands
 
 HEX = "0123456789abcdef" * 4
 
@@ -18,6 +19,7 @@ def test_of_bytes() -> None:
     assert Digest.of(b"onggi", "sha512") == "sha512:" + hashlib.sha512(b"onggi").hexdigest()
 
 
+@withstands("digests", "a digest that is a path")
 @pytest.mark.parametrize(
     "text",
     [

@@ -99,13 +99,13 @@ class Accounts:
     def group(self, text: str) -> int:
         """Return the number of group `text`, a name or a number."""
         for line in self.groups:
-            if line[0] == text and not _is_id(text):
+            if _is_named(line, text):
                 return int(line[2])
         return _number(text, "group")
 
     def _user(self, text: str) -> list[str] | None:
         for line in self.users:
-            if int(line[2]) == int(text) if _is_id(text) else line[0] == text:
+            if int(line[2]) == int(text) if _is_id(text) else _is_named(line, text):
                 return line
         return None
 
@@ -152,6 +152,14 @@ def _lines(text: str, fields: int) -> list[list[str]]:
 
 def _is_id(text: str) -> bool:
     return len(text) <= _ID_DIGITS and text.isascii() and text.isdigit() and int(text) <= _MOST_ID
+
+
+def _is_named(line: list[str], text: str) -> bool:
+    """Tell whether a line is that of the name `text`; digits are none, however many there are.
+
+    Else an image could have a number that no user can have stand for root (CVE-2026-46680).
+    """
+    return line[0] == text and not text.isdigit()
 
 
 def _number(text: str, kind: str) -> int:

@@ -47,6 +47,7 @@ COMMAND = Command(
     interspersed=False,
 )
 FAILED = 255  # as runc since 1.1: no program's own status is likely to be that
+_MOST_DIGITS = 10  # of a user's or group's number
 
 
 def execute(words: Words, runtime: Runtime) -> int:
@@ -161,9 +162,10 @@ def _user(first: dict[str, Any], words: Words) -> dict[str, Any]:
 
 
 def _identifier(text: str, what: str) -> int:
-    if not (text.isascii() and text.isdigit() and int(text[:11]) < 2**32 - 1):
-        raise InvalidInput(f"{what} {text!r} is not a number", hint="such as 1000:1000")
-    return int(text)
+    digits = text if text.isascii() and text.isdigit() and len(text) <= _MOST_DIGITS else "-1"
+    if not schema.OWNER.accepts(int(digits)):
+        raise InvalidInput(f"{what} {text[:40]!r} is not a number", hint="such as 1000:1000")
+    return int(digits)
 
 
 def _with_more(sets: dict[str, list[str]], names: list[str]) -> dict[str, list[str]]:

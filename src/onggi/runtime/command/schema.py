@@ -42,6 +42,9 @@ INT32 = Kind(int, "a whole number of 32 bits", -(2**31), 2**31 - 1)
 INT64 = Kind(int, "a whole number of 64 bits", -(2**63), 2**63 - 1)
 UINT16 = Kind(int, "a whole number from 0 to 65535", 0, 2**16 - 1)
 UINT32 = Kind(int, "a whole number from 0 to 4294967295", 0, 2**32 - 1)
+# The last number that 32 bits hold is no user: as an argument of setresuid(2) it means "as before",
+# which is root.
+OWNER = Kind(int, "a user's or group's number, at most 4294967294", 0, 2**32 - 2)
 UINT64 = Kind(int, "a whole number from 0 to 18446744073709551615", 0, 2**64 - 1)
 MODE = Kind(int, "permission bits, in decimal", 0, 0o7777 | 0o170000)
 SECONDS = Kind(int, "a whole number of seconds, at least 1", 1, 2**31 - 1)
@@ -60,7 +63,7 @@ PROCESS: dict[str, Any] = {
     "env": TEXTS,
     "terminal": TRUTH,
     "consoleSize": {"height!": UINT16, "width!": UINT16},
-    "user": {"uid": UINT32, "gid": UINT32, "umask": UINT32, "additionalGids": [UINT32]},
+    "user": {"uid": OWNER, "gid": OWNER, "umask": UINT32, "additionalGids": [OWNER]},
     "capabilities": dict.fromkeys(
         ("bounding", "effective", "permitted", "inheritable", "ambient"), TEXTS
     ),
@@ -126,8 +129,8 @@ LINUX: dict[str, Any] = {
             "fileMode": MODE,
             "major": INT64,
             "minor": INT64,
-            "uid": UINT32,
-            "gid": UINT32,
+            "uid": OWNER,
+            "gid": OWNER,
         }
     ],
     "netDevices": {"*": {"name": TEXT}},

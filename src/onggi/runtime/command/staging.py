@@ -85,7 +85,9 @@ def _add_hooks(plan: Plan, stage: Stage) -> None:
     for kind in ("prestart", "createRuntime"):
         plan.hooks += hooks.plan_hooks(stage.hooks, kind, creating)
     before_pivot: list[Step] = [hooks.MeetHost(hooks.HOOKS)] if plan.hooks else []
-    before_pivot += hooks.plan_hooks(stage.hooks, "createContainer", creating, execute.env)
+    # Programs of the host's: what the image sets for its own may have them load what lies in the
+    # image, LD_PRELOAD for one (CVE-2025-23266).
+    before_pivot += hooks.plan_hooks(stage.hooks, "createContainer", creating)
     _insert(plan.container, mounts.PivotRoot, before_pivot)
     last = hooks.plan_hooks(stage.hooks, "startContainer", created, execute.env)
     # With the program's own rights; where its filter comes last, hooks need not obey that.

@@ -89,6 +89,6 @@ def _make_rootless(config: dict[str, Any]) -> None:
             "destination": "/sys",
             "type": "none",
             "source": "/sys",
-            "options": ["rbind", "nosuid", "noexec", "nodev", "ro"],
+            "options": ["rbind", "nosuid", "noexec", "nodev", "ro", "rro"],
         }
     ]
