@@ -51,6 +51,7 @@ class Dockerd:
             "iptables": False,
             "ip6tables": False,
             "bridge": "none",
+            "userland-proxy": False,  # a program of its own, which it looks for even so
             "storage-driver": "vfs",
             "exec-opts": ["native.cgroupdriver=cgroupfs"],
             "cgroup-parent": f"/{self._parent}",
