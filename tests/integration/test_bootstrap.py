@@ -30,7 +30,10 @@ def bootstrapped(onggi: Onggi, suite: str, monkeypatch: pytest.MonkeyPatch, **od
     return digest(onggi, suite)
 
 
-@pytest.mark.parametrize("suite", ["busybox", "debian:bookworm"])
+FETCHED = pytest.param("debian:bookworm", marks=requires("network"))
+
+
+@pytest.mark.parametrize("suite", ["busybox", FETCHED])
 def test_the_same_packages_give_the_same_digest(
     suite: str, onggi: Onggi, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

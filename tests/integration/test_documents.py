@@ -37,7 +37,11 @@ def commands(document: str) -> Iterator[tuple[str, list[str]]]:
             yield command.replace("| less", "| cat"), printed.splitlines()
 
 
-DOCUMENTS = ["README.md", "docs/tutorial.md", "docs/how-to/see-what-a-container-could-do.md"]
+DOCUMENTS = [
+    "README.md",
+    pytest.param("docs/tutorial.md", marks=requires("network")),
+    "docs/how-to/see-what-a-container-could-do.md",
+]
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)

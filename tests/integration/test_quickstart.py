@@ -13,7 +13,9 @@ from support.command import Onggi
 from support.repository import ROOT
 from support.requirements import requires
 
-pytestmark = requires("root", "overlayfs", "cgroup-memory", "cgroup-cpu", "mmdebstrap", "busybox")
+pytestmark = requires(
+    "root", "overlayfs", "cgroup-memory", "cgroup-cpu", "mmdebstrap", "network", "busybox"
+)
 
 FIRST_SECONDS = 180
 AFTERWARDS_SECONDS = 15

@@ -2,7 +2,8 @@
 
     pytestmark = requires("root", "overlayfs")
 
-A name is "root", one of the host's programs below, what criu can do here (see support/criu.py),
+A name is "root", "network" (a way out, on which packages could be fetched), one of the host's
+programs below, what criu can do here (see support/criu.py),
 `cgroup-CONTROLLER`, `capability-NAME`, or a probe of `onggi.linux.probe` without its prefix and
 with hyphens. Any other name is an error, so that a misspelt requirement can't skip a test for ever.
 ONGGI_TEST_MUST_HAVE names, with commas, what this machine is known to have: a test that lacks one
@@ -12,6 +13,7 @@ of those fails.
 import functools
 import os
 import shutil
+from pathlib import Path
 
 import pytest
 
@@ -60,6 +62,8 @@ def is_met(name: str) -> bool:
     """
     if name == "root":
         return os.geteuid() == 0
+    if name == "network":
+        return _has_network()
     if name in criu.PARTS:
         return criu.PARTS[name]()
     if name in PROGRAMS:
@@ -74,6 +78,12 @@ def is_met(name: str) -> bool:
     if found is None:
         raise LookupError(f"nothing is known by the requirement {name!r}")
     return bool(found())
+
+
+def _has_network() -> bool:
+    """Tell whether an interface is up that is not loopback, whose state is "unknown"."""
+    states = Path("/sys/class/net").glob("*/operstate")
+    return any(state.read_text() == "up\n" for state in states)
 
 
 def _has_capability(name: str) -> bool:
