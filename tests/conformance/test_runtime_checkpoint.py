@@ -17,6 +17,7 @@ import pytest
 
 from support.consoles import drained, listening, received
 from support.oci_runtimes import Json, OciRuntime, mapped, processes_of, wait_for_file
+from support.patience import SLOWER
 from support.requirements import requires
 
 pytestmark = [requires("root", "busybox", "criu"), pytest.mark.time_limit(60)]
@@ -72,7 +73,7 @@ class Jar:
         return int(self.shell("until [ -s /memory/count ]; do :; done; cat /memory/count", name))
 
     def wait_for_count(self, least: int, name: str = "") -> None:
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 10 * SLOWER
         while self.count(name) < least:
             assert time.monotonic() < deadline, f"it does not count to {least}"
 
@@ -367,7 +368,7 @@ def test_the_pid_file(jar: Jar, tmp_path: Path) -> None:
 
 def test_a_joined_network_namespace(jar: Jar) -> None:
     with subprocess.Popen(["unshare", "--net", "sleep", "100"]) as holder:
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 10 * SLOWER
         mine, path = os.readlink("/proc/self/ns/net"), f"/proc/{holder.pid}/ns/net"
         while os.readlink(path) == mine:
             assert time.monotonic() < deadline

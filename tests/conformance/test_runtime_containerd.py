@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from support.oci_runtimes import OURS, lay_out_rootfs
+from support.patience import SLOWER
 from support.requirements import requires
 
 pytestmark = requires("root", "busybox")
@@ -34,14 +35,16 @@ class Containerd:
         self._process = subprocess.Popen(
             ["containerd", "--config", place / "config.toml"], stdout=self._log, stderr=self._log
         )
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 20 * SLOWER
         while self.attempt("version").returncode:
             assert time.monotonic() < deadline, (place / "log").read_text()
             time.sleep(0.05)
 
     def attempt(self, *words: str) -> subprocess.CompletedProcess[str]:
         line = ["ctr", "--address", str(self._address), "--namespace", NAMESPACE, *words]
-        return subprocess.run(line, text=True, capture_output=True, timeout=60, check=False)
+        return subprocess.run(
+            line, text=True, capture_output=True, timeout=60 * SLOWER, check=False
+        )
 
     def __call__(self, *words: str) -> str:
         done = self.attempt(*words)
@@ -54,7 +57,7 @@ class Containerd:
 
     def stop(self) -> None:
         self._process.terminate()
-        self._process.wait(timeout=20)
+        self._process.wait(timeout=20 * SLOWER)
         self._log.close()
         top = Path("/sys/fs/cgroup")
         for parent in (*top.glob(f"*/{NAMESPACE}"), *top.glob(NAMESPACE)):
@@ -154,7 +157,7 @@ def test_buildah_runs_a_step(tmp_path: Path) -> None:
         line = ["buildah", *storage, "--storage-driver", "vfs", *map(str, words)]
         env = {"CONTAINERS_CONF": str(conf), "PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
         return subprocess.run(
-            line, env=env, text=True, capture_output=True, timeout=60, check=False
+            line, env=env, text=True, capture_output=True, timeout=60 * SLOWER, check=False
         )
 
     # It raises limits by itself, for which a container host may lack the right.

@@ -15,6 +15,7 @@ from support.oci_runtimes import (
     wait_for_file,
     without,
 )
+from support.patience import SLOWER
 from support.requirements import requires
 
 pytestmark = requires("root", "busybox")
@@ -207,7 +208,7 @@ def test_run_of_what_another_deletes(runtime: OciRuntime) -> None:
         wait_for_file(runtime.root / name / "state.json")
         runtime.wait_until(name, "running")
         runtime("delete", "--force", name)
-        assert running.wait(timeout=10) == 137
+        assert running.wait(timeout=10 * SLOWER) == 137
     assert not runtime.remains(name)
 
 

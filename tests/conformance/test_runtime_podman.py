@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from support.oci_runtimes import OURS, lay_out_rootfs, wait_for_file
+from support.patience import SLOWER
 from support.requirements import requires
 
 pytestmark = requires("root", "busybox", "podman")
@@ -73,7 +74,7 @@ class Podman:
             text=True,
             capture_output=True,
             stdin=subprocess.DEVNULL,
-            timeout=60,
+            timeout=60 * SLOWER,
             check=False,
         )
 
@@ -92,7 +93,7 @@ class Podman:
     def remove_containers(self) -> None:
         """Remove all of them, and the cgroups, which podman's own clean-up leaves for later."""
         self("rm", "--all", "--force", "--time", "0")
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 20 * SLOWER
         while _cgroups("onggi-test-podman"):
             assert time.monotonic() < deadline, "there are processes left"
             self._remove_cgroups()
@@ -256,7 +257,7 @@ COUNT = "i=0; while :; do i=$((i+1)); echo $i; sleep 0.02; done"
 
 def counted(podman: Podman, name: str, least: int) -> int:
     """Wait until a container has counted so far; return how far."""
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 20 * SLOWER
     while not (said := podman("logs", name).split()) or int(said[-1]) < least:
         assert time.monotonic() < deadline, f"{name} does not count to {least}: {said[-3:]}"
     return int(said[-1])

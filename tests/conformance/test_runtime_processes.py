@@ -17,6 +17,7 @@ from support.oci_runtimes import (
     wait_for_end,
     without,
 )
+from support.patience import SLOWER
 from support.requirements import requires
 
 pytestmark = requires("root", "busybox")
@@ -189,7 +190,7 @@ def test_exec_that_waits_for_resume(runtime: OciRuntime, idle: str, root_dir: Pa
         time.sleep(0.3)
         assert waiting.poll() is None
         runtime("resume", idle)
-        assert waiting.wait(timeout=10) == 0
+        assert waiting.wait(timeout=10 * SLOWER) == 0
         out.seek(0)
         assert out.read() == "late\n"
 
@@ -214,7 +215,7 @@ def test_kill_all_reaches_what_the_first_leaves(runtime: OciRuntime) -> None:
     )
     runtime.create(name, bundle)
     runtime("start", name)
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 10 * SLOWER
     while len(pids := json.loads(runtime("ps", "-f", "json", name).stdout)) < 2:
         assert time.monotonic() < deadline
     runtime("kill", "--all", name, "KILL")
@@ -347,7 +348,7 @@ def test_a_terminal_in_the_foreground(runtime: OciRuntime) -> None:
         os.close(slave)
         os.write(master, b"hello\n")
         said = drained(master)
-        assert running.wait(timeout=10) == 4
+        assert running.wait(timeout=10 * SLOWER) == 4
     assert "got:hello" in said
     if runtime.name == "onggi":  # runc sets it once the program runs, which may have looked by then
         assert "21 77" in said

@@ -13,6 +13,7 @@ from referencing.jsonschema import DRAFT7
 
 from onggi.linux import cgroup
 from support.oci_runtimes import Json, OciRuntime
+from support.patience import SLOWER
 from support.requirements import requires
 from support.specifications import specification
 
@@ -149,7 +150,7 @@ def test_events_go_on_until_the_end(runtime: OciRuntime, running: str) -> None:
         assert (first["type"], second["type"]) == ("stats", "stats")
         runtime("delete", "--force", running)
         told.stdout.read()
-        assert told.wait(timeout=10) in (0, 1)
+        assert told.wait(timeout=10 * SLOWER) in (0, 1)
 
 
 def test_out_of_memory_is_told(ours: OciRuntime) -> None:
@@ -169,7 +170,7 @@ def test_out_of_memory_is_told(ours: OciRuntime) -> None:
         assert told.stdout is not None
         assert json.loads(told.stdout.readline()) == {"type": "oom", "id": name}
         ours("delete", "--force", name)
-        assert told.wait(timeout=10) == 0
+        assert told.wait(timeout=10 * SLOWER) == 0
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from support.oci_runtimes import Json, OciRuntime
+from support.patience import SLOWER
 from support.requirements import requires
 
 pytestmark = requires("root", "busybox")
@@ -114,7 +115,7 @@ def test_somebody_answers_for_what_exec_runs(
                 status = answer(listener, ENOMEDIUM)
             finally:
                 os.close(listener)
-            assert entered.wait(timeout=20) == 7
+            assert entered.wait(timeout=20 * SLOWER) == 7
     assert "No medium found" in (bundle / "rootfs/tmp/said").read_text()
     assert document["state"]["pid"] == runtime.state(name)["pid"]
     assert document["state"]["status"] == "running"
@@ -151,7 +152,7 @@ def test_calls_on_the_way_are_asked_about_too(ours: OciRuntime, root_dir: Path) 
             answer(listener, ENOMEDIUM)
         finally:
             os.close(listener)
-        assert entered.wait(timeout=20) == 255  # it could not be born, and nobody hangs
+        assert entered.wait(timeout=20 * SLOWER) == 255  # it could not be born, and nobody hangs
 
 
 def test_nobody_answers(runtime: OciRuntime, root_dir: Path) -> None:

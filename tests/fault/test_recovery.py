@@ -15,6 +15,7 @@ import pytest
 from onggi.linux import cgroup, identity
 from support.command import Onggi
 from support.order import MONITOR, Order
+from support.patience import SLOWER
 from support.requirements import requires
 from support.threats import withstands
 
@@ -73,7 +74,7 @@ def end(pid: int) -> None:
 
 def monitor_with(lock: Path) -> int:
     """Find the monitor that has a container's lock; one that settles has no name for a moment."""
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 10 * SLOWER
     while time.monotonic() < deadline:
         for pid in monitors():
             if str(lock) in open_files(pid):

@@ -14,6 +14,7 @@ from onggi.linux import channel
 from onggi.runtime.command import record
 from onggi.runtime.steps import waiting
 from support.oci_runtimes import OciRuntime
+from support.patience import SLOWER
 from support.requirements import requires
 
 pytestmark = requires("root", "busybox")
@@ -34,7 +35,7 @@ def killed(runtime: OciRuntime, after: float, *words: str | Path) -> bool:
     with subprocess.Popen(runtime.line(*words), stdin=quiet, stdout=quiet, stderr=quiet) as running:
         time.sleep(after)
         running.send_signal(signal.SIGKILL)
-        return running.wait(timeout=10) == -signal.SIGKILL
+        return running.wait(timeout=10 * SLOWER) == -signal.SIGKILL
 
 
 def took(runtime: OciRuntime, *words: str | Path) -> float:
@@ -70,7 +71,7 @@ def assert_deletable(runtime: OciRuntime, name: str) -> None:
 
 def wait_until_empty(name: str) -> None:
     """Wait until no process of a container runs, whoever is to wait for it."""
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 10 * SLOWER
     while left := [pid for pid in filter(str.isdigit, os.listdir("/proc")) if is_of(pid, name)]:
         assert time.monotonic() < deadline, f"processes {left} are left"
         time.sleep(0.01)
@@ -123,7 +124,7 @@ def test_start_is_killed_just_after_it_has_said_so(runtime: OciRuntime) -> None:
     runtime.create(name, runtime.bundle(name, "sleep", "100"))
     fd = take_socket(runtime, name)
     channel.send(fd, waiting.GO)
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 10 * SLOWER
     while runtime.state(name)["status"] != "running":
         assert time.monotonic() < deadline
     os.close(fd)

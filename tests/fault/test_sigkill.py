@@ -17,6 +17,7 @@ import pytest
 
 from support.command import Onggi
 from support.order import groups
+from support.patience import SLOWER
 from support.requirements import requires
 from support.threats import withstands
 
@@ -27,7 +28,7 @@ pytestmark = [
 
 DICE = random.Random(11172026)
 ROUNDS = {"run --rm": 14, "run": 10, "run --detach": 10, "exec": 6, "build": 10}
-PATIENCE_SECONDS = 10
+PATIENCE_SECONDS = 10 * SLOWER
 
 DOCKERFILE = """\
 FROM busybox

@@ -13,6 +13,7 @@ from onggi.build.errors import BuildError
 from onggi.store.collect import collect
 from onggi.store.store import Store
 from support.builds import Yard, add_busybox
+from support.patience import SLOWER
 from support.requirements import requires
 from support.threats import withstands
 
@@ -249,7 +250,7 @@ def test_a_killed_build_leaves_nothing(yard: Yard) -> None:
         words = [sys.executable, "-c", KILLED, path, root, str(yard.context), f"{moment * 0.02}"]
         done = subprocess.run(words, capture_output=True, timeout=60, check=False)
         assert done.returncode == -9, done.stderr.decode()
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 5 * SLOWER
     while _busy(root) and time.monotonic() < deadline:
         time.sleep(0.05)
     with Store(root, durable=False) as store:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from support.patience import SLOWER
 from support.repository import ROOT
 from support.requirements import requires
 
@@ -31,7 +32,7 @@ def setup(checkout: Path, **environment: str) -> subprocess.CompletedProcess[str
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=60 * SLOWER,
     )
 
 
@@ -45,7 +46,7 @@ def test_leaves_the_command_and_its_bytecode(checkout: Path) -> None:
         capture_output=True,
         text=True,
         check=True,
-        timeout=10,
+        timeout=10 * SLOWER,
     )
     assert version.stdout.startswith("Onggi version ")
     assert list((checkout / "src" / "onggi" / "cli" / "__pycache__").glob("main.*.pyc"))

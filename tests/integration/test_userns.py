@@ -16,6 +16,7 @@ from onggi.engine import ids
 from onggi.engine.options import ContainerOptions
 from onggi.errors import Unavailable
 from support.command import Onggi, disk_of_module
+from support.patience import SLOWER
 from support.requirements import requires
 from support.threats import INSIDE, withstands
 
@@ -426,7 +427,7 @@ class TestRanges:
             for kind, place in zip(("uid", "gid"), first, strict=True):
                 Path(f"/proc/{stranger.pid}/{kind}_map").write_text(f"0 {place} 70000\n")
             second = ids.free(engine.store)
-            stranger.communicate("end\n", timeout=10)
+            stranger.communicate("end\n", timeout=10 * SLOWER)
             assert second == (first[0] + 70000, first[1] + 70000)
             assert ids.free(engine.store) == first
 

@@ -16,6 +16,7 @@ from onggi.resources import device_program, devices
 from onggi.runtime.plan.device_change import plan_device_change
 from onggi.runtime.steps.base import Context, Step
 from onggi.runtime.steps.cgroups import AttachDeviceProgram, WriteSetting
+from support.patience import SLOWER
 from support.requirements import requires
 
 pytestmark = requires("root")
@@ -107,7 +108,7 @@ def test_at_no_moment_is_more_or_less_allowed(group: tuple[Hierarchy, str], tmp_
     try:
         assert os.read(reader, 2) == b"in"
         before, after = FIRST, SECOND
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 10 * SLOWER
         for _ in range(TURNS):
             change(group, before, after)
             before, after = after, before

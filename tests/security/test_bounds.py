@@ -12,6 +12,7 @@ from onggi.runtime import log
 from onggi.runtime.monitor import Monitor
 from support.box import Box
 from support.logs import files
+from support.patience import SLOWER
 from support.programs import compiled, said
 from support.requirements import requires
 from support.threats import INSIDE, withstands
@@ -218,4 +219,6 @@ def _files_of(box: Box, container: str) -> list[str]:
 
 def _reached_by_nobody(directory: str) -> bool:
     line = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "ls", directory]
-    return subprocess.run(line, capture_output=True, timeout=10, check=False).returncode == 0
+    return (
+        subprocess.run(line, capture_output=True, timeout=10 * SLOWER, check=False).returncode == 0
+    )

@@ -6,6 +6,8 @@ import socket
 import time
 from pathlib import Path
 
+from support.patience import SLOWER
+
 
 class listening:  # noqa: N801
     """A Unix socket that somebody connects to."""
@@ -17,7 +19,7 @@ class listening:  # noqa: N801
     def __enter__(self) -> socket.socket:
         self._socket.bind(str(self._path))
         self._socket.listen(1)
-        self._socket.settimeout(10)
+        self._socket.settimeout(10 * SLOWER)
         return self._socket
 
     def __exit__(self, *_error: object) -> None:
@@ -36,7 +38,7 @@ def received(server: socket.socket) -> int:
 def drained(master: int, seconds: float = 10) -> str:
     """Read a terminal until nobody has its other end, and close it."""
     said = b""
-    deadline = time.monotonic() + seconds
+    deadline = time.monotonic() + seconds * SLOWER
     try:
         while time.monotonic() < deadline and select.select([master], [], [], seconds)[0]:
             try:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from support.oci_runtimes import OURS
+from support.patience import SLOWER
 from support.repository import ROOT
 
 # Unpacked there by scripts/setup --test: installed, it would be a service of the machine.
@@ -59,7 +60,7 @@ class Dockerd:
         }
 
     def _wait_until_it_answers(self) -> None:
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 30 * SLOWER
         while self.attempt("version").returncode:
             assert time.monotonic() < deadline, (self._place / "log").read_text()
             time.sleep(0.05)
@@ -72,7 +73,12 @@ class Dockerd:
     def attempt(self, *words: str | Path, text: str = "") -> subprocess.CompletedProcess[str]:
         """Run a command that may fail, with `text` as its standard input."""
         return subprocess.run(
-            self.line(*words), input=text, text=True, capture_output=True, timeout=60, check=False
+            self.line(*words),
+            input=text,
+            text=True,
+            capture_output=True,
+            timeout=60 * SLOWER,
+            check=False,
         )
 
     def __call__(self, *words: str | Path, text: str = "") -> str:
@@ -87,7 +93,7 @@ class Dockerd:
 
     def wait_until(self, name: str, format_: str, wanted: str, seconds: float = 20) -> None:
         """Wait until something that is known of a container is so."""
-        deadline = time.monotonic() + seconds
+        deadline = time.monotonic() + seconds * SLOWER
         while (now := self.inspect(name, format_)) != wanted:
             assert time.monotonic() < deadline, f"{name}: {format_} is {now}, not {wanted}"
             time.sleep(0.02)
@@ -96,7 +102,7 @@ class Dockerd:
         """Remove every container, and hold that nothing of them is left."""
         if names := self("ps", "--all", "--quiet").split():
             self("rm", "--force", "--volumes", *names)
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 10 * SLOWER
         while left := self.left():
             assert time.monotonic() < deadline, f"dockerd and its containers left {left}"
             time.sleep(0.02)
@@ -155,6 +161,6 @@ class Dockerd:
     def stop(self) -> None:
         """End the daemon, as an operator does, and remove the cgroups that it leaves."""
         os.kill(self._first(), signal.SIGTERM)  # tini passes it on
-        self._process.wait(timeout=30)
+        self._process.wait(timeout=30 * SLOWER)
         self._log.close()
         self._remove_cgroups()

@@ -10,6 +10,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from support.patience import SLOWER
+
 SESSION = "ONGGI_TEST_SESSION"
 PARENT_CGROUP = "onggi"
 # The list of stores that share the host's IDs, which outlives each of them until the next boot.
@@ -37,7 +39,7 @@ def wait_until_clean(before: Machine, seconds: float) -> list[str]:
 
     A process that was told to end needs a moment for it, which is no leak.
     """
-    deadline = time.monotonic() + seconds
+    deadline = time.monotonic() + seconds * SLOWER
     while (left := Machine().new_since(before)) and time.monotonic() < deadline:
         time.sleep(0.01)
     return left

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from support.patience import SLOWER
 from support.repository import ROOT
 
 OURS = ROOT / ".venv" / "bin" / "onggi-runtime"
@@ -99,7 +100,7 @@ class OciRuntime:
         with out.open("w+") as stdout, err.open("w+") as stderr:
             streams = {"stdin": subprocess.DEVNULL, "stdout": stdout, "stderr": stderr, **popen}
             done = subprocess.run(
-                self.line(*words), check=False, timeout=timeout, text=True, **streams
+                self.line(*words), check=False, timeout=timeout * SLOWER, text=True, **streams
             )
             return subprocess.CompletedProcess(
                 done.args, done.returncode, out.read_text(), err.read_text()
@@ -148,7 +149,7 @@ class OciRuntime:
 
     def wait_until(self, identifier: str, status: str, seconds: float = 10) -> None:
         """Wait until a container has a status."""
-        deadline = time.monotonic() + seconds
+        deadline = time.monotonic() + seconds * SLOWER
         while (now := self.state(identifier)["status"]) != status:
             assert time.monotonic() < deadline, f"{identifier} is {now}, not {status}"
             time.sleep(0.01)
@@ -174,7 +175,7 @@ def processes_of(pid: int) -> Path:
 
 def wait_for_file(path: Path, seconds: float = 10) -> None:
     """Wait until a file is there."""
-    deadline = time.monotonic() + seconds
+    deadline = time.monotonic() + seconds * SLOWER
     while not path.exists():
         assert time.monotonic() < deadline, f"no {path}"
         time.sleep(0.01)
@@ -182,7 +183,7 @@ def wait_for_file(path: Path, seconds: float = 10) -> None:
 
 def wait_for_end(pid: int, seconds: float = 10) -> None:
     """Wait until a process runs no more, whoever is to wait for it."""
-    deadline = time.monotonic() + seconds
+    deadline = time.monotonic() + seconds * SLOWER
     while processes_of(pid).exists():
         if (processes_of(pid) / "stat").read_text().rpartition(")")[2].split()[0] == "Z":
             return

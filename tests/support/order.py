@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from support.leaks import SESSION
+from support.patience import SLOWER
 
 MONITOR = "onggi-monitor"
 _CGROUPS = Path("/sys/fs/cgroup")
@@ -25,14 +26,14 @@ class Order:
 
     def wait(self, seconds: float = 10) -> None:
         """Fail unless everything is in order soon; what was told to end needs a moment for it."""
-        deadline = time.monotonic() + seconds
+        deadline = time.monotonic() + seconds * SLOWER
         while wrong := self.wrong():
             assert time.monotonic() < deadline, "not in order:\n  " + "\n  ".join(wrong)
             time.sleep(0.01)
 
     def wait_gone(self, seconds: float = 10) -> None:
         """Fail unless soon nothing of the store, which was reset, is left on the machine."""
-        deadline = time.monotonic() + seconds
+        deadline = time.monotonic() + seconds * SLOWER
         while left := self.machine():
             assert time.monotonic() < deadline, "left behind:\n  " + "\n  ".join(left)
             time.sleep(0.01)

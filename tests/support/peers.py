@@ -5,6 +5,8 @@ import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
+from support.patience import SLOWER
+
 
 def run(*words: str | Path, env: Mapping[str, str] | None = None) -> str:
     """Run a program that must succeed; return its standard output."""
@@ -12,7 +14,7 @@ def run(*words: str | Path, env: Mapping[str, str] | None = None) -> str:
         list(map(str, words)),
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=60 * SLOWER,
         check=False,
         env={**os.environ, **(env or {})},
     )

@@ -9,6 +9,8 @@ import time
 from types import TracebackType
 from typing import Self
 
+from support.patience import SLOWER
+
 
 class Terminal:
     """Runs a command with a terminal of its own as its standard streams."""
@@ -37,7 +39,7 @@ class Terminal:
     def expect(self, text: str, seconds: float = 20) -> str:
         """Wait until a text is shown; return all that was shown up to its end, and forget it."""
         wanted = text.encode()
-        deadline = time.monotonic() + seconds
+        deadline = time.monotonic() + seconds * SLOWER
         while wanted not in self.shown:
             has_come = self._read(max(deadline - time.monotonic(), 0))
             assert has_come, f"{text!r} did not come: {self.shown!r}"
@@ -70,7 +72,7 @@ class Terminal:
 
     def wait(self, seconds: float = 20) -> int:
         """Wait until the command has ended; return its exit code."""
-        deadline = time.monotonic() + seconds
+        deadline = time.monotonic() + seconds * SLOWER
         while self._status is None:
             assert time.monotonic() < deadline, f"the command does not end: {self.shown!r}"
             self._read(0.02)

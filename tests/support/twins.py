@@ -13,6 +13,7 @@ from pathlib import Path
 
 from onggi.linux import cgroup, mountinfo
 from support.command import Onggi
+from support.patience import SLOWER
 
 # $$ is the program, process 1 its init where it has one. What a section says of descriptors and
 # mounts is read by one process each, before anything could change it. Its own status the program
@@ -134,7 +135,7 @@ class Twins:
             if line == "== ready\n":
                 break
         outside = self._outside() if lines and lines[-1] == "== ready\n" else {}
-        _, errors = process.communicate("go\n", timeout=30)
+        _, errors = process.communicate("go\n", timeout=30 * SLOWER)
         assert outside, f"{errors}\n{''.join(lines[-5:])}"
         assert errors == "", errors
         return Seen(_sections("".join(lines), self.onggi.root), outside, process.returncode)
