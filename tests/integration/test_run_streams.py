@@ -13,6 +13,7 @@ import pytest
 
 from onggi.engine.options import ExecOptions, Streams
 from support.box import Box, until
+from support.patience import SLOWER
 from support.ptys import Terminal
 from support.requirements import requires
 
@@ -77,7 +78,7 @@ class TestPipes:
 
             def talk_then_listen() -> None:
                 with open(said[1], "wb") as file:
-                    time.sleep(0.3 if tty else 0)  # until the terminal is raw
+                    time.sleep(0.3 * SLOWER if tty else 0)  # until the terminal is raw
                     file.write(b"x" * 4 * MIB)
                 with open(heard[0], "rb") as file:
                     received.extend(file.read())
@@ -87,7 +88,7 @@ class TestPipes:
             assert session.wait().code == 0
             os.close(heard[1])
             os.close(said[0])
-            caller.join(timeout=10)
+            caller.join(timeout=10 * SLOWER)
         assert bytes(received) == b"\0" * 4 * MIB + b"4194304\n"
 
     @pytest.mark.parametrize("command", ["run", "exec"])
@@ -317,7 +318,7 @@ class TestTerminal:
         with Terminal(box.line("run", "--rm", "-it", "--init", "busybox", "sh")) as terminal:
             terminal.enter("read x; echo read $x; sleep 60\nhello\n")
             terminal.expect("read hello")
-            time.sleep(0.2)
+            time.sleep(0.2 * SLOWER)
             terminal.enter("\x03")
             terminal.enter("exit 4\n")
             assert terminal.wait() == 4
