@@ -227,6 +227,39 @@ def test_both_may_be_another_s(ours: OciRuntime) -> None:
     assert done.stdout.startswith("sleep\x00100")
 
 
+@withstands(
+    "own program",
+    "looked at through /proc while it is made in the PID namespace of others",
+    by=BUNDLE,
+)
+@pytest.mark.parametrize("shares_processes", [True, False])
+def test_what_shows_other_owners_is_opened_before_anything_is_joined(
+    ours: OciRuntime, tmp_path: Path, *, shares_processes: bool
+) -> None:
+    """Who helps with that would else be born among those who are joined, and without the right."""
+    first = ours.identifier()
+    ours.create(first, owned(ours.bundle(first, "sleep", "1000", change=mapped)))
+    ours("start", first)
+    pid = ours.state(first)["pid"]
+    (tmp_path / "shown").mkdir()
+    (tmp_path / "shown/file").touch()
+
+    def change(config: Json) -> None:
+        config["linux"]["namespaces"].append({"type": "user", "path": f"/proc/{pid}/ns/user"})
+        config["linux"].pop("maskedPaths")
+        config["mounts"][-1]["options"].append("gid=5")
+        lines = [{"containerID": 0, "hostID": 100_007, "size": 1}]
+        shown = {"destination": "/shown", "source": str(tmp_path / "shown"), "type": "bind"}
+        config["mounts"].append({**shown, "uidMappings": lines, "gidMappings": lines})
+        if shares_processes:
+            joins(pid)(config)
+
+    name = ours.identifier()
+    bundle = owned(ours.bundle(name, "stat", "-c", "%u:%g", "/shown/file", change=change))
+    done = ours.attempt("run", "--bundle", bundle, name)
+    assert (done.returncode, done.stdout) == (0, "7:7\n"), done.stderr
+
+
 @pytest.mark.parametrize("what", ["hooks", "listener"])
 def test_what_takes_a_process_of_ours_inside_is_refused(ours: OciRuntime, what: str) -> None:
     def change(config: Json) -> None:

@@ -159,13 +159,15 @@ FROM_INSIDE = (
     ),
     Row(
         "exhaustion",
-        "limits, with defaults for processes, shared memory, devices and logs",
+        "limits, with defaults for processes, shared memory, devices and logs; nobody is waited "
+        "for who cannot go on",
         "processes, by default",
         "processes and memory, as far as asked for",
         "the log",
         "/dev and /dev/shm",
         "an exemption from the memory killer, inherited",
         "an endless writer that stays when its container ends",
+        "a command kept waiting for ever",
     ),
     Row(
         "users",
@@ -197,6 +199,7 @@ FROM_INSIDE = (
         "what is mounted below the host's /sys, with the host's network",
         "the store and the run directory opened by other users of the host",
         "a root that is the host's, or leads there",
+        "records of containers that another user of the host wrote, or may write to",
         seen="CVE-2020-15257, CVE-2021-41091, CVE-2024-25621",
     ),
 )

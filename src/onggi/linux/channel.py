@@ -21,6 +21,7 @@ MOST_BYTES = 64 * 1024  # of one message; far below the kernel's bound on a sock
 MOST_FDS = 16  # with one message
 STREAM = int(_socket.SOCK_STREAM)
 _INT = struct.Struct("=i")
+_TIMEVAL = struct.Struct("@ll")  # struct timeval { time_t tv_sec; suseconds_t tv_usec; }
 _CREDENTIALS = struct.Struct("=iII")  # struct ucred { pid_t pid; uid_t uid; gid_t gid; }
 
 
@@ -70,20 +71,40 @@ def accept(fd: int) -> int:
         server.detach()
 
 
-def connect(path: str, kind: int = _socket.SOCK_SEQPACKET) -> int:
+def connect(path: str, kind: int = _socket.SOCK_SEQPACKET, *, patience: float = 0) -> int:
     """Connect to the socket at `path`; return our end, close-on-exec, which the caller owns.
 
-    Args: kind: SOCK_STREAM for a socket of another program's, as which `send` works, too.
+    Args: kind: SOCK_STREAM for a socket of another program's, as which `send` works, too. patience:
+        for how many seconds to wait at most for whoever listens, now and whenever something is
+        sent; 0 is for ever.
     Raises: OSError: ENOENT, there is none; ECONNREFUSED, nobody listens any more; EPROTOTYPE, it
-        is of another kind.
+        is of another kind; EAGAIN, so many wait already that patience came to an end.
     """
     client = _socket.socket(_socket.AF_UNIX, kind)
     try:
+        client.setsockopt(_socket.SOL_SOCKET, _socket.SO_SNDTIMEO, _timeval(patience))
         client.connect(path)
         return client.detach()
     except OSError as error:
         client.close()
         raise _named(error, path) from None
+
+
+def limit_wait(fd: int, seconds: float) -> None:
+    """Have `receive` on `fd` give up after so long, with BlockingIOError; 0 is never.
+
+    Source: socket(7), SO_RCVTIMEO.
+    """
+    channel = _socket.socket(fileno=fd)
+    try:
+        channel.setsockopt(_socket.SOL_SOCKET, _socket.SO_RCVTIMEO, _timeval(seconds))
+    finally:
+        channel.detach()
+
+
+def _timeval(seconds: float) -> bytes:
+    whole = int(seconds)
+    return _TIMEVAL.pack(whole, int((seconds - whole) * 1_000_000))
 
 
 def _named(error: OSError, path: str) -> OSError:

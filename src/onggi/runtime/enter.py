@@ -26,7 +26,7 @@ from __future__ import annotations
 import os
 
 from onggi.linux import channel, process, procfs
-from onggi.runtime import failure, start
+from onggi.runtime import failure, halted, start
 from onggi.runtime.plan import process as plans
 from onggi.runtime.start import Started
 from onggi.runtime.steps import cgroups, devices, namespaces
@@ -185,11 +185,16 @@ def hear(
 
     Args: meet: called with a message of the usher's, tells whether it asked the host for something.
         know: called with the PID of what was born, which does nothing before it returns.
-    Raises: StartFailed: what the usher told, or what the sealed program reported of `execute`.
+    Raises: StartFailed: what the usher told, or what the sealed program reported of `execute`; or
+        that was stopped, and has been killed.
     """
     heard = Heard(meet, know)
+
+    def receive() -> tuple[bytes, list[int], int]:
+        return channel.receive_from(ours)
+
     try:
-        while heard.take(ours, *channel.receive_from(ours)):
+        while heard.take(ours, *halted.listen(ours, receive, heard.born)):
             pass
     except BaseException:
         heard.discard()
@@ -256,6 +261,10 @@ class Heard:
         else:
             raise failure.decode(message) or failure.died(None)
         return True
+
+    def born(self) -> list[int]:
+        """List what may have been born by now."""
+        return [self.pid] if self.pid else halted.sealed_children()
 
     def discard(self) -> None:
         """End what was born, and close what came along."""

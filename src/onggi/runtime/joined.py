@@ -153,6 +153,8 @@ class _Usher:
                 context.procfs_fds.append(_begin_procfs(join, context.stub_fd))
         if self._follow is None and len(self._joins) == 1:
             return os.open(join.path, os.O_RDONLY | os.O_CLOEXEC)
+        if self._follow is None:
+            start.open_for_others(self._plan, context)
         failure.apply_steps("host", self._joins, context)
         if self._follow is not None:
             namespace.unshare(namespace.CLONE_NEWUSER)

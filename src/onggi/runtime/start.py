@@ -30,7 +30,7 @@ import os
 import sys
 
 from onggi.linux import cgroup, channel, clone, namespace, process, user_namespace
-from onggi.runtime import failure
+from onggi.runtime import failure, halted
 from onggi.runtime.steps import namespaces
 from onggi.runtime.steps.base import Context
 from onggi.runtime.stub import stub
@@ -160,6 +160,8 @@ def _fork(
         if not plan.alone:  # an ordinary user can't, but where he has become root: _fork_through
             leave(plan.born_into, plan.children, way_back)
         users = [step for step in plan.born_into if _is_of_users(step)]
+        if users and not plan.alone:
+            open_for_others(plan, context)
         if users:
             joins = plan.born_into if plan.alone else users
             pid = _fork_through(joins, plan, context, flags | _born_with(plan))
@@ -171,8 +173,23 @@ def _fork(
         come_back(way_back)
         return pid
     finally:
-        for fd in filter(lambda fd: fd >= 0, (*way_back, context.stub_fd)):
+        for fd in filter(lambda fd: fd >= 0, (*way_back, *context.trees.values(), context.stub_fd)):
             os.close(fd)
+
+
+def open_for_others(plan: Plan, context: Context) -> None:
+    """Open what root of the user namespace to be joined could not, into `context`.
+
+    So what helps with it is born on the host's side as well, and not among those who are joined.
+    """
+    from onggi.runtime.steps import mounts  # who starts what is created already takes no such step
+
+    for step in plan.container:
+        if isinstance(step, mounts.BindMount) and step.needs_host:
+            try:
+                context.trees[step.target] = step.open_tree()
+            except OSError as error:
+                raise failure.from_error("host", step, error) from error
 
 
 def _fork_unseen(plan: Plan, context: Context, flags: int) -> int:
@@ -311,12 +328,13 @@ def hear(
     """Listen to process `pid` until it has become its program, or is created and waits.
 
     Args: meet: called with a message, tells whether it was one that asked the host for something.
-    Raises: StartFailed: what it told, or what its stub reported of the step `execute`.
+    Raises: StartFailed: what it told, or what its stub reported of the step `execute`; or it was
+        stopped, and has been killed.
     """
     terminal_fd = -1
     ready = False
     while True:
-        message, fds = channel.receive(ours)
+        message, fds = halted.listen(ours, lambda: channel.receive(ours), lambda: [pid])
         if message == b"terminal" and not ready and terminal_fd < 0 and len(fds) == 1:
             terminal_fd = fds[0]
             continue

@@ -85,3 +85,5 @@ def _connect(folder: Folder) -> int:
         return folder.take_socket()
     except ConnectionRefusedError:
         raise Conflict(_REFUSALS[record.STOPPED]) from None
+    except BlockingIOError:
+        raise Conflict("the first process of the container does not answer") from None

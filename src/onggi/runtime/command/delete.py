@@ -28,6 +28,8 @@ def execute(words: Words, runtime: Runtime) -> int:
     """Remove the container; one that is only created is ended first, as runc does."""
     (identifier,) = words.arguments
     force = words.has("force")
+    if force:
+        _end_unheld(identifier, runtime)
     try:
         folder = record.hold(runtime.root, identifier)
     except NotFound:
@@ -43,6 +45,16 @@ def execute(words: Words, runtime: Runtime) -> int:
             end(known)
         remove(folder, known, runtime)
     return 0
+
+
+def _end_unheld(identifier: str, runtime: Runtime) -> None:
+    """End the container's process before its lock is had: who has it may be waiting for that."""
+    try:
+        known = record.read(runtime.root, identifier)
+    except NotFound:
+        return
+    if known.pid and record.status(runtime.root, known) != record.STOPPED:
+        end(known)
 
 
 def end(known: Record) -> None:

@@ -45,6 +45,7 @@ OPTIONS = (
     Option("no-new-keyring", "", "Keep the caller's session keyring"),
     Option("preserve-fds", "N", "Pass N descriptors on, after standard error and $LISTEN_FDS"),
 )
+_PATIENCE_SECONDS = 10  # with whoever is to take the terminal
 _PTY_NAME = b"/dev/ptmx"  # what comes with the descriptor; nobody reads it as a path
 
 
@@ -70,7 +71,7 @@ def launch(words: Words, runtime: Runtime, *, wait: bool, console: bool) -> tupl
     )
     made = record.new(identifier, config, directory)
     made.keyring = stage.keyring
-    made.unit = unit
+    stage.unit = unit
     stage.pivot = not words.has("no-pivot")
     stage.seccomp = config["linux"].get("seccomp", {})
     stage.hooks = config.get("hooks", {})
@@ -121,7 +122,7 @@ def _start(
     wait: bool,
 ) -> Started:
     """Start the first process; in a scope of systemd's, beside one that holds the place."""
-    if not made.unit:
+    if not stage.unit:
         return _start_beside(0, folder, made, config, stage, runtime, wait=wait)
     from onggi.runtime.command import scopes
 
@@ -139,7 +140,7 @@ def _start_beside(
     *,
     wait: bool,
 ) -> Started:
-    plan = settle(folder, made, config, runtime, placeholder)
+    plan = settle(folder, made, config, runtime, unit=stage.unit, placeholder=placeholder)
     try:
         if wait:
             stage.listener_fd = channel.listen(folder.socket())
@@ -148,17 +149,25 @@ def _start_beside(
     finally:
         if stage.listener_fd != staging.NOBODY:
             os.close(stage.listener_fd)
+    made.unit = stage.unit  # not sooner: until it was made, one of that name is somebody else's
     made.adopt(started.pid)
     folder.write(made)
     return started
 
 
 def settle(
-    folder: Folder, made: Record, config: dict[str, Any], runtime: Runtime, placeholder: int = 0
+    folder: Folder,
+    made: Record,
+    config: dict[str, Any],
+    runtime: Runtime,
+    *,
+    unit: str = "",
+    placeholder: int = 0,
 ) -> Plan:
     """Return the plan of a container on this host, once it is written down what it will have.
 
-    Args: placeholder: the process that holds the place in a scope of systemd's, if it is to be one.
+    Args: unit, placeholder: the scope of systemd's that its cgroups are to be, and the process that
+        holds the place in it, if they are to be one.
     """
     plan = plan_on(config, made.id, host.gather(groups=runtime.groups), filter_cache(runtime))
     for warning in plan.warnings:
@@ -167,10 +176,10 @@ def settle(
     made.cgroups = list(plan.cgroups)
     if config["linux"].get("intelRdt"):
         _share(plan, config["linux"]["intelRdt"], made)
-    if placeholder:
+    if unit:
         from onggi.runtime.command import scopes
 
-        scopes.add(plan, made.unit, config, placeholder)
+        scopes.add(plan, unit, config, placeholder)
     folder.write(made)
     folder.keep_config(config)
     return plan
@@ -245,7 +254,7 @@ def filter_cache(runtime: Runtime) -> str:
 def _require_empty(plan: Plan) -> None:
     """Refuse a cgroup that has processes: its limits would be theirs, and `delete` their end."""
     for path in plan.cgroups:
-        inside = len(cgroup.processes(path))
+        inside = len(cgroup.tree_processes(path))
         if inside:
             raise Conflict(f"container's cgroup is not empty: {inside} process(es) found in {path}")
 
@@ -312,7 +321,7 @@ def console_size() -> dict[str, int]:
 def send_console(terminal_fd: int, path: str) -> None:
     """Send the host's end of a terminal to the socket at `path`, and close ours."""
     try:
-        fd = channel.connect(path, channel.STREAM)
+        fd = channel.connect(path, channel.STREAM, patience=_PATIENCE_SECONDS)
         try:
             channel.send(fd, _PTY_NAME, (terminal_fd,))
         finally:

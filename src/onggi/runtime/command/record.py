@@ -40,6 +40,7 @@ STOPPED = "stopped"
 
 _LETTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_+,-.")
 _HALF_MADE = "~new-"  # no container's name begins so
+_PATIENCE_SECONDS = 5  # with a first process that waits, and does not even accept
 _MOST_LETTERS = 255  # of a file's name
 _ENDED = ("Z", "X", "x")  # states of a process that runs no more: proc_pid_stat(5)
 
@@ -161,7 +162,7 @@ class Folder:
             os.rename(f"{self.path}/{SOCKET}", taken)
         except FileNotFoundError:
             pass  # somebody took it, and was killed before the container was started
-        return channel.connect(f"/proc/self/fd/{self._fd}/{_TAKEN}")
+        return channel.connect(f"/proc/self/fd/{self._fd}/{_TAKEN}", patience=_PATIENCE_SECONDS)
 
     def remove_socket(self) -> None:
         """Take note that the container was started."""
@@ -206,7 +207,7 @@ def make(root: str, record: Record) -> Folder:
     Raises: AlreadyExists; InvalidInput: the record's ID is no name.
     """
     require_identifier(record.id)
-    os.makedirs(root, 0o711, exist_ok=True)
+    _make_root(root)
     _sweep(root)
     path, half_made = f"{root}/{record.id}", f"{root}/{_HALF_MADE}{os.getpid()}"
     os.mkdir(half_made, 0o711)
@@ -224,6 +225,16 @@ def make(root: str, record: Record) -> Folder:
             raise AlreadyExists("container with given ID already exists") from error
         raise
     return Folder(path, record.id, fd)
+
+
+def _make_root(root: str) -> None:
+    """Make the directory and those above it, none of them anybody else's to write to."""
+    before = os.umask(0o022)
+    try:
+        os.umask(before | 0o022)
+        os.makedirs(root, 0o711, exist_ok=True)
+    finally:
+        os.umask(before)
 
 
 def _sweep(root: str) -> None:
@@ -320,9 +331,11 @@ def _waits(directory: str) -> bool:
     except FileNotFoundError:
         return False  # deleted just now
     try:
-        os.close(channel.connect(f"/proc/self/fd/{place}/{_TAKEN}"))
+        os.close(channel.connect(f"/proc/self/fd/{place}/{_TAKEN}", patience=_PATIENCE_SECONDS))
     except (FileNotFoundError, ConnectionRefusedError):
         return False
+    except BlockingIOError:
+        return True  # others were before us, and it answers nobody
     finally:
         os.close(place)
     return True

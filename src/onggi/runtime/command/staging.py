@@ -27,7 +27,7 @@ class Stage:
     listener_fd: the socket to wait at, or NOBODY to start at once. passed_fds: how many descriptors
     above standard error the program gets. keyring: whether it gets a new session keyring.
     pivot: whether pivot_root can be used. hooks and seccomp: the configuration's. state: the
-    container's, for them, without its status.
+    container's, for them, without its status. unit: the scope of systemd's that it is to be.
     """
 
     __slots__ = (
@@ -38,6 +38,7 @@ class Stage:
         "pivot",
         "seccomp",
         "state",
+        "unit",
     )
 
     def __init__(self, *, passed_fds: int, keyring: bool, listener_fd: int = NOBODY) -> None:
@@ -45,6 +46,7 @@ class Stage:
         self.hooks: dict[str, Any] = {}
         self.seccomp: dict[str, Any] = {}
         self.state: dict[str, Any] = {}
+        self.unit = ""
         self.listener_fd = listener_fd
         self.passed_fds = passed_fds
         self.keyring = keyring

@@ -182,6 +182,8 @@ class BindMount(Step):
 
     __slots__ = ("options", "source", "target")
 
+    needs_host = False  # whether only the host's root can open it
+
     def __init__(self, source: str, target: str, options: tuple[str, ...]) -> None:
         self.source = source
         self.target = target

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 ASK = b"seccomp "
 GO_ON = b"go on"
+_PATIENCE_SECONDS = 10  # with whoever listens, and may not be there any more in all but name
 
 
 class LoadWatchedFilter(LoadFilter):
@@ -85,7 +86,7 @@ def _fetch(pid: int, number: int) -> int:
 
 
 def _send(path: str, document: dict[str, Any], listener: int) -> None:
-    fd = channel.connect(path, channel.STREAM)
+    fd = channel.connect(path, channel.STREAM, patience=_PATIENCE_SECONDS)
     try:
         channel.send(fd, jsontext.dumps(document).encode(), (listener,))
     finally:

@@ -20,6 +20,8 @@ class MappedBind(BindMount):
 
     __slots__ = ("mapping",)
 
+    needs_host = True
+
     def __init__(
         self, source: str, target: str, options: tuple[str, ...], mapping: UserMap
     ) -> None:
