@@ -9,12 +9,13 @@ import os
 import shutil
 import stat
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from onggi.linux import cgroup
 from onggi.runtime.seccomp import profile
 from support.box import until
 from support.oci_runtimes import Json, OciRuntime, mapped
@@ -431,6 +432,46 @@ def test_no_cgroup_of_the_host_is_taken(ours: OciRuntime, path: str) -> None:
     assert done.returncode == 1, done
     assert not (ours.root / name).exists()
     assert Path("/proc/self/cgroup").read_text() == before
+
+
+@pytest.fixture
+def service() -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+    """Give a cgroup of the host's with a process that lies in one below it."""
+    name = f"onggi-test-host-{os.getpid()}"
+    groups = [f"{hierarchy.mountpoint}/{name}" for hierarchy in cgroup.hierarchies()]
+    process = subprocess.Popen(["sleep", "1000"])
+    try:
+        for group in groups:
+            for path in (Path(group), Path(group, "service")):
+                path.mkdir()
+                for file in ("cpuset.cpus", "cpuset.mems"):
+                    if (path / file).exists() and not (path / "cgroup.controllers").exists():
+                        (path / file).write_text((path.parent / file).read_text())
+            Path(group, "service/cgroup.procs").write_text(str(process.pid))
+        yield name, process
+    finally:
+        process.kill()
+        process.wait()
+        for group in groups:
+            cgroup.clear(group)
+
+
+@withstands(
+    "cgroups", "a place among the host's cgroups that is not the container's own", by=BUNDLE
+)
+def test_no_cgroup_above_others_is_taken(
+    ours: OciRuntime, service: tuple[str, subprocess.Popen[bytes]]
+) -> None:
+    """As of a slice, all of whose processes are in cgroups below it."""
+    name, process = service
+
+    def change(config: Json) -> None:
+        config["linux"]["cgroupsPath"] = f"/{name}"
+
+    done = attack(ours, "true", change=change)
+    assert done.returncode == 1
+    assert "cgroup is not empty: 1 process(es) found" in done.stderr
+    assert process.poll() is None
 
 
 @withstands(

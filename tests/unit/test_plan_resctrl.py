@@ -34,6 +34,12 @@ def test_without_a_name_the_class_is_the_containers_own() -> None:
     assert (share.join, share.own) == ([group], [group])
 
 
+@pytest.mark.parametrize("name", ["info", "mon_groups", "mon_data"])
+def test_what_is_the_file_system_s_own_is_no_container_s(name: str) -> None:
+    with pytest.raises(InvalidInput, match="invalid intelRdt"):
+        plan_share({}, name, Machine(ROOT, frozenset(("L3",)), None))
+
+
 def test_an_empty_object_is_a_class_with_nothing_written() -> None:
     share = planned({})
     assert share.host == [MakeResctrlGroup(f"{ROOT}/jar")]

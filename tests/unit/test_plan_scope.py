@@ -54,6 +54,28 @@ def test_another_form_is_refused(path: str) -> None:
         read_unit(path, "jar")
 
 
+@pytest.mark.parametrize(
+    "path",
+    [
+        "a.slice:b:c\n",
+        'a.slice:b:c"',
+        "a.slice:b:c d",
+        "a.slice:b:é",
+        "a.slice:$(b):c",
+        "a\n.slice::c",
+    ],
+)
+def test_a_name_that_no_unit_may_have_is_refused(path: str) -> None:
+    with pytest.raises(InvalidInput, match="no systemd unit may be called"):
+        read_unit(path, "jar")
+
+
+@pytest.mark.parametrize("name", ["Slice", "Delegate", "PIDs"])
+def test_what_makes_the_scope_the_container_s_is_no_annotation_s(name: str) -> None:
+    with pytest.raises(InvalidInput, match="the runtime's own"):
+        annotated({f"org.systemd.property.{name}": "'another.slice'"})
+
+
 def test_a_slice_lies_in_those_that_its_name_begins_with() -> None:
     assert expand_slice("a-b-c.slice") == "/a.slice/a-b.slice/a-b-c.slice"
 

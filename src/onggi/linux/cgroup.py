@@ -297,13 +297,14 @@ def kill(path: str | bytes) -> None:
 
 
 def _kill_each(path: bytes) -> None:
+    from onggi.linux.members import signal_each
+
     _freeze(path, b"FROZEN")
     try:
         deadline = time.monotonic() + _PATIENCE_SECONDS
         signalled: set[int] = set()
         while fresh := set(tree_processes(path)) - signalled - _OUTSIDE:
-            for pid in fresh:
-                _kill_process(pid)
+            signal_each(fresh, _SIGKILL, lambda: tree_processes(path))
             signalled |= fresh
             if time.monotonic() >= deadline:
                 raise failure("kill", path, errno.EBUSY)
@@ -317,13 +318,6 @@ def tree_processes(path: str | bytes) -> list[int]:
     for child in children(path):
         pids += tree_processes(child)
     return pids
-
-
-def _kill_process(pid: int) -> None:
-    try:
-        os.kill(pid, _SIGKILL)
-    except ProcessLookupError:
-        return  # it ended by itself
 
 
 def _freeze(path: bytes, state: bytes) -> None:

@@ -14,6 +14,7 @@ import stat
 
 from onggi.errors import InvalidInput, Unsupported
 from onggi.linux import capability, namespace
+from onggi.linux.path import is_regular
 from onggi.oci import jsontext
 from onggi.resources.devices import DEFAULT_RULES
 from onggi.runtime.command import schema
@@ -35,7 +36,7 @@ def read(directory: str, file: str, warn: Callable[[str], None]) -> dict[str, An
     Args: file: its configuration, if it lies elsewhere. warn: is told what will not be.
     Raises: InvalidInput: with the member's name.
     """
-    config = load(file or os.path.join(directory, FILE), schema.CONFIG, "config")
+    config = _load_config(directory, file)
     _require_version(config["ociVersion"])
     require_process(config["process"])
     _fill_root(config, directory)
@@ -43,10 +44,28 @@ def read(directory: str, file: str, warn: Callable[[str], None]) -> dict[str, An
     linux = config.setdefault("linux", {})
     _require_namespaces(config, linux)
     _require_possible(linux)
+    _require_hooks(config.get("hooks", {}))
     resources = linux.setdefault("resources", {})
     resources["devices"] = device_rules(resources.get("devices", []))
     keep_capabilities(config["process"], warn)
     return config
+
+
+def _load_config(directory: str, file: str) -> dict[str, Any]:
+    """Return the configuration; what the bundle has in its place is opened if it is a file."""
+    if file:  # the caller's own word, perhaps a pipe
+        return load(file, schema.CONFIG, "config")
+    path = os.path.join(directory, FILE)
+    try:
+        place = os.open(path, os.O_PATH | os.O_CLOEXEC)
+    except FileNotFoundError:
+        raise InvalidInput(f"JSON specification file {path} not found") from None
+    try:
+        if not is_regular(place):
+            raise InvalidInput(f"{path} is not a file")
+        return load(f"/proc/self/fd/{place}", schema.CONFIG, "config")
+    finally:
+        os.close(place)
 
 
 def device_rules(asked: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -134,6 +153,16 @@ def _require_possible(linux: dict[str, Any]) -> None:
         raise InvalidInput("seccomp.listenerPath must be set where SCMP_ACT_NOTIFY is used")
     if seccomp.get("listenerPath") and not asks:
         seccomp.pop("listenerPath")  # the kernel gives a listener to filters that ask alone
+    if seccomp.get("listenerPath", "")[:1] not in ("", "/"):
+        raise InvalidInput("seccomp.listenerPath must be absolute: who starts may be elsewhere")
+
+
+def _require_hooks(hooks: dict[str, Any]) -> None:
+    """Refuse hooks that would depend on where the caller is. Source: config.md, "hooks"."""
+    for kind in schema.HOOKS:
+        for hook in hooks.get(kind, []):
+            if not hook["path"].startswith("/"):
+                raise InvalidInput(f"{kind} hook {hook['path']!r}: its path must be absolute")
 
 
 def keep_capabilities(process: dict[str, Any], warn: Callable[[str], None]) -> None:

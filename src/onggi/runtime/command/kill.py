@@ -92,11 +92,9 @@ def _send_all(known: Record, number: int) -> None:
         for path in known.cgroups:
             cgroup.kill(path)
         return
-    for pid in members(known):
-        try:
-            os.kill(pid, number)
-        except ProcessLookupError:
-            continue  # it ended meanwhile
+    from onggi.linux.members import signal_each
+
+    signal_each(members(known), number, lambda: members(known))
 
 
 def members(known: Record) -> list[int]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from onggi.errors import InvalidInput
+from onggi.errors import Denied, InvalidInput
 from onggi.linux import user_namespace
 
 TYPE_CHECKING = False
@@ -22,7 +22,7 @@ class Runtime:
     one that exists is remembered. criu: its name or path.
     """
 
-    __slots__ = ("_root", "criu", "groups", "journal", "systemd")
+    __slots__ = ("_is_proven", "_root", "criu", "groups", "journal", "systemd")
 
     def __init__(
         self,
@@ -35,6 +35,7 @@ class Runtime:
     ) -> None:
         self.criu = criu
         self.groups = groups
+        self._is_proven = False
         self._root = root
         self.systemd = systemd
         self.journal = journal
@@ -43,9 +44,12 @@ class Runtime:
     def root(self) -> str:
         """Where containers are remembered: asked by commands that remember some, not by `spec`.
 
-        Raises: InvalidInput: nothing says where that is.
+        Raises: InvalidInput: nothing says where that is; Denied: others may write there.
         """
-        self._root = self._root or _default_root()
+        if not self._is_proven:
+            self._root = self._root or _default_root()
+            _require_own(self._root)
+            self._is_proven = True
         return self._root
 
 
@@ -65,3 +69,18 @@ def _default_root() -> str:
             "there is no place to remember containers in", hint="--root DIR, or set XDG_RUNTIME_DIR"
         )
     return f"{base}/{NAME}"
+
+
+def _require_own(root: str) -> None:
+    """Refuse to read or keep records where another user could write what we then do.
+
+    Raises: Denied.
+    """
+    try:
+        status = os.stat(root)
+    except FileNotFoundError:
+        return  # it is made, then, as nobody else's
+    if status.st_uid != os.geteuid():
+        raise Denied(f"{root} belongs to another user")
+    if status.st_mode & 0o022:
+        raise Denied(f"{root} can be written by others", hint="--root takes a directory of yours")

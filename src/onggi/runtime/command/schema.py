@@ -53,7 +53,7 @@ SCORE = Kind(int, "a whole number from -1000 to 1000", -1000, 1000)
 TEXTS = [TEXT]
 TEXT_MAP = {"*": TEXT}
 
-_HOOKS = [{"path!": TEXT, "args": TEXTS, "env": TEXTS, "timeout": SECONDS}]
+_LISTED_HOOKS = [{"path!": TEXT, "args": TEXTS, "env": TEXTS, "timeout": SECONDS}]
 _MAPPINGS = [{"containerID!": UINT32, "hostID!": UINT32, "size!": UINT32}]
 _THROTTLES = [{"major!": INT64, "minor!": INT64, "rate": UINT64}]
 
@@ -174,19 +174,18 @@ LINUX: dict[str, Any] = {
     "timeOffsets": {"*": {"secs": INT64, "nanosecs": UINT32}},
 }
 
+HOOKS = (
+    "prestart",
+    "createRuntime",
+    "createContainer",
+    "startContainer",
+    "poststart",
+    "poststop",
+)
+
 CONFIG: dict[str, Any] = {
     "ociVersion!": TEXT,
-    "hooks": dict.fromkeys(
-        (
-            "prestart",
-            "createRuntime",
-            "createContainer",
-            "startContainer",
-            "poststart",
-            "poststop",
-        ),
-        _HOOKS,
-    ),
+    "hooks": dict.fromkeys(HOOKS, _LISTED_HOOKS),
     "annotations": TEXT_MAP,
     "hostname": TEXT,
     "domainname": TEXT,

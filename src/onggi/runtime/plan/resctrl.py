@@ -116,8 +116,8 @@ def _group(root: str, asked: dict[str, Any], identifier: str) -> str:
     name = asked.get("closID", "")
     if name == "/":
         return root
-    if name and not facts.is_class_name(name):
-        raise InvalidInput(f"invalid intelRdt.closID {name!r}")
+    if not facts.is_class_name(name or identifier):
+        raise InvalidInput(f"invalid intelRdt.closID {name or identifier!r}")
     return f"{root}/{name or identifier}"
 
 

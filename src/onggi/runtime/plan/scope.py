@@ -21,7 +21,10 @@ _SLICE = "system.slice"
 _PREFIX = "onggi"
 _ANNOTATION = "org.systemd.property."
 _NUMBERS = {"int32": "i", "uint32": "u", "int64": "x", "uint64": "t"}
+_OWN = frozenset(("Delegate", "PIDs", "Slice"))
 _LETTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
+# Source: systemd.unit(5), "DESCRIPTION".
+_UNIT_LETTERS = _LETTERS | frozenset("0123456789:-_.\\@")
 
 
 class Unit:
@@ -48,6 +51,8 @@ def read_unit(cgroups_path: str, identifier: str) -> Unit:
             'expected cgroupsPath to be of format "slice:prefix:name" for systemd cgroups, '
             f"got {cgroups_path!r} instead"
         )
+    if not _UNIT_LETTERS.issuperset(cgroups_path):
+        raise InvalidInput(f"no systemd unit may be called as in cgroupsPath {cgroups_path!r}")
     slice_, prefix, name = parts
     if name.endswith(".slice"):
         raise InvalidInput(f"a container can't be the slice {name!r}", hint="a scope in a slice")
@@ -108,6 +113,8 @@ def annotated(annotations: dict[str, str]) -> list[Property]:
             continue
         if not _LETTERS.issuperset(name) or len(name) < 3:
             raise InvalidInput(f"annotation {key}: no systemd property is called that")
+        if name in _OWN:  # another slice, and the container would not be in its scope
+            raise InvalidInput(f"annotation {key}: that property is the runtime's own to set")
         signature, value = _value(key, text.strip())
         if name.endswith("Sec") and not name.endswith("USec"):
             name, signature, value = _microseconds(key, name, value)
