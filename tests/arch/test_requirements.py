@@ -1,12 +1,13 @@
 """What tests say that they need can be looked for, also where they run elsewhere."""
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from support.repository import python_files
+from support.repository import ROOT, python_files
 from support.requirements import is_met
 
 FILES = [path for path in python_files("tests") if "requires(" in path.read_text()]
@@ -23,3 +24,16 @@ def required(path: Path) -> Iterator[str]:
 def test_every_requirement_is_known(path: Path) -> None:
     for name in required(path):
         is_met(name)  # raises LookupError for a name that stands for nothing
+
+
+BY_USERS = [
+    path
+    for path in FILES
+    if re.search(r"^ +with ordinary_user\(", path.read_text(), re.MULTILINE)
+    and not path.is_relative_to(ROOT / "tests" / "vm")  # which has the distribution's
+]
+
+
+@pytest.mark.parametrize("path", BY_USERS, ids=lambda path: path.stem)
+def test_an_ordinary_user_needs_a_python_to_run(path: Path) -> None:
+    assert "shared-python" in required(path)

@@ -16,7 +16,7 @@ from support.ordinary_runtimes import ALONE, MANY, UserRuntime, mapping
 from support.ptys import Terminal
 from support.requirements import requires
 
-pytestmark = requires("root", "busybox", "user-namespaces")
+pytestmark = requires("root", "shared-python", "busybox", "user-namespaces")
 
 _PLACES = (Path("/sys/fs/cgroup"), Path("/sys/fs/cgroup/unified"))
 V2 = next((one for one in _PLACES if (one / "cgroup.controllers").exists()), _PLACES[0])

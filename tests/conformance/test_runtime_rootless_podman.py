@@ -14,7 +14,7 @@ from support.ordinary import FIRST_ID, UID, Ordinary, ordinary_user
 from support.ordinary_runtimes import install
 from support.requirements import requires
 
-pytestmark = requires("root", "busybox", "podman", "newuidmap")
+pytestmark = requires("root", "shared-python", "busybox", "podman", "newuidmap")
 
 NO_NETWORK = ("--network", "none")
 # What --init is to put before the program: it takes a program of the host's.

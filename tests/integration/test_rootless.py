@@ -17,7 +17,7 @@ from support.ordinary import FIRST_ID, UID, Ordinary, ordinary_user
 from support.requirements import requires
 
 pytestmark = [
-    requires("root", "overlayfs", "user-namespaces", "newuidmap", "busybox"),
+    requires("root", "shared-python", "overlayfs", "user-namespaces", "newuidmap", "busybox"),
     pytest.mark.time_limit(180),
 ]
 

@@ -14,7 +14,9 @@ from support.ordinary import Ordinary, delegated, ordinary_user
 from support.requirements import requires
 
 pytestmark = [
-    requires("root", "overlayfs", "user-namespaces", "newuidmap", "busybox", "cgroup2"),
+    requires(
+        "root", "shared-python", "overlayfs", "user-namespaces", "newuidmap", "busybox", "cgroup2"
+    ),
     pytest.mark.time_limit(120),
 ]
 

@@ -6,7 +6,9 @@ from support.documents import MARK, pieces, require_printed
 from support.ordinary import ordinary_user
 from support.requirements import requires
 
-pytestmark = requires("root", "overlayfs", "user-namespaces", "newuidmap", "busybox")
+pytestmark = requires(
+    "root", "shared-python", "overlayfs", "user-namespaces", "newuidmap", "busybox"
+)
 
 
 def commands() -> list[tuple[str, list[str]]]:

@@ -14,7 +14,7 @@ from support.ordinary import FIRST_ID, IDS, UID, Ordinary, is_holder, ordinary_u
 from support.parallel import in_parallel
 from support.requirements import requires
 
-pytestmark = requires("root", "overlayfs", "user-namespaces", "newuidmap")
+pytestmark = requires("root", "shared-python", "overlayfs", "user-namespaces", "newuidmap")
 
 
 @pytest.fixture

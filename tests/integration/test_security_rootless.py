@@ -9,7 +9,7 @@ import pytest
 from support.ordinary import UID, Ordinary, ordinary_user
 from support.requirements import requires
 
-pytestmark = requires("root", "overlayfs", "busybox", "user-namespaces")
+pytestmark = requires("root", "shared-python", "overlayfs", "busybox", "user-namespaces")
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ from support.programs import compiled
 from support.requirements import requires
 from support.threats import BUNDLE, INSIDE, withstands
 
-pytestmark = requires("root", "busybox", "user-namespaces")
+pytestmark = requires("root", "shared-python", "busybox", "user-namespaces")
 
 ALL = list(NUMBERS)
 

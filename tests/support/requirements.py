@@ -2,10 +2,11 @@
 
     pytestmark = requires("root", "overlayfs")
 
-A name is "root", "network" (a way out, on which packages could be fetched), one of the host's
-programs below, what criu can do here (see support/criu.py),
-`cgroup-CONTROLLER`, `capability-NAME`, or a probe of `onggi.linux.probe` without its prefix and
-with hyphens. Any other name is an error, so that a misspelt requirement can't skip a test for ever.
+A name is "root", "network" (a way out, on which packages could be fetched), "shared-python" (an
+interpreter that ordinary users may run), one of the host's programs below, what criu can do here
+(see support/criu.py), `cgroup-CONTROLLER`, `capability-NAME`, or a probe of `onggi.linux.probe`
+without its prefix and with hyphens. Any other name is an error, so that a misspelt requirement
+can't skip a test for ever.
 ONGGI_TEST_MUST_HAVE names, with commas, what this machine is known to have: a test that lacks one
 of those fails.
 """
@@ -13,6 +14,8 @@ of those fails.
 import functools
 import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -20,6 +23,7 @@ import pytest
 from support import criu
 from support.repository import ROOT
 
+NOBODY = 65_534
 PROGRAMS = {
     "apparmor": "apparmor_parser",
     "buildah": "buildah",
@@ -64,6 +68,8 @@ def is_met(name: str) -> bool:
         return os.geteuid() == 0
     if name == "network":
         return _has_network()
+    if name == "shared-python":
+        return _may_anybody_run(os.path.realpath(sys.executable))
     if name in criu.PARTS:
         return criu.PARTS[name]()
     if name in PROGRAMS:
@@ -84,6 +90,16 @@ def _has_network() -> bool:
     """Tell whether an interface is up that is not loopback, whose state is "unknown"."""
     states = Path("/sys/class/net").glob("*/operstate")
     return any(state.read_text() == "up\n" for state in states)
+
+
+def _may_anybody_run(interpreter: str) -> bool:
+    """Tell whether a user without rights may run it: one below /root is root's alone."""
+    line = [interpreter, "-IS", "-c", ""]
+    try:
+        subprocess.run(line, check=True, user=NOBODY, group=NOBODY, extra_groups=[])
+    except PermissionError:
+        return False
+    return True
 
 
 def _has_capability(name: str) -> bool:
