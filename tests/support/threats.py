@@ -220,6 +220,8 @@ FROM_AN_IMAGE = (
         "extended attributes that are overlayfs's own",
         "any bytes at all",
         "a running container that exchanges its files while they are exported",
+        "a running container that exchanges what is copied into it, or out of it",
+        "a node or link exchanged before its owner and mode are set",
         "devices and fifos where a file is read, which to open is to use",
         "a library or module of the image's loaded by what enters it",
         "a passwd file that is a link, a fifo or endless",

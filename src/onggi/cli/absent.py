@@ -146,7 +146,6 @@ _ABSENT = {
     "push": "there is no registry client yet; onggi save, then skopeo copy",
     **dict.fromkeys(("login", "logout"), "there is no registry client yet"),
     **dict.fromkeys(("network", "port"), _NO_NETWORKS),
-    "cp": "share a directory with -v, or take all of it with onggi export",
     "events": "ask with onggi ps, or wait with onggi wait",
     "compose": "start each service with onggi run",
 }

@@ -96,6 +96,13 @@ ROWS = (
     Row(CONTAINERS, "rename", "Rename a container", "rename", "container rename"),
     Row(
         CONTAINERS,
+        "cp",
+        "Copy files into or out of a container",
+        "cp",
+        "container cp",
+    ),
+    Row(
+        CONTAINERS,
         "rm",
         "Remove one or more containers",
         "rm",

@@ -183,6 +183,15 @@ class Container:
         beneath = places.beneath(self._store)
         return self._store.snapshots.mounts(self.id, beneath=beneath, scratch=scratch)
 
+    def overlay(self) -> Mount:
+        """Return the mount that makes its root directory, whether it runs or not.
+
+        Raises: Unsupported: what it wrote is not on the disk.
+        """
+        self._require_disk()
+        [overlay] = self._rootfs()
+        return overlay
+
     def _is_in_memory(self) -> bool:
         return bool(self.record.get("in_memory"))
 
@@ -407,6 +416,91 @@ class Container:
 
         mapping = user_map(linux)
         return Owners(mapping.uids, mapping.gids)
+
+    def copy_out(
+        self, path: str, target: str, *, follow: bool = False, archive: bool = False
+    ) -> int:
+        """Copy a file or tree of the container to this host, by the rules of `cp -r`.
+
+        Args:
+            path: in the container.
+            target: on this host.
+            follow: whether a link at the end of `path` stands for what it leads to.
+            archive: whether all keeps its owners, by number; without, it is the caller's.
+
+        Returns: the bytes of the archive that it went through.
+        Raises: NotFound; Conflict: it would replace a file by a directory, or the reverse.
+        """
+        from onggi.engine import copying, files
+
+        owner = None if archive else lambda _uid, _gid: (os.geteuid(), os.getegid())
+        with files.of_container(self) as source, files.of_host() as host:
+            place = copying.absolute(target)
+            return copying.copy(source, path, host, place, follow=follow, owner=owner)
+
+    def copy_in(
+        self, source: str, path: str, *, follow: bool = False, archive: bool = False
+    ) -> int:
+        """Copy a file or tree of this host into the container, by the rules of `cp -r`.
+
+        Args, result and errors are those of `copy_out`, with the container's root as the owner.
+        """
+        from onggi.engine import copying, files
+
+        owner = None if archive else lambda _uid, _gid: (0, 0)
+        with files.of_host() as host, files.of_container(self, writing=True) as target:
+            place = copying.absolute(source)
+            return copying.copy(host, place, target, path, follow=follow, owner=owner)
+
+    def get_archive(
+        self, path: str, *, follow: bool = False
+    ) -> tuple[Iterator[bytes], dict[str, Any]]:
+        """Return a file or tree as a tar archive, in pieces, and what is known of it.
+
+        That has the shape of Docker's X-Docker-Container-Path-Stat: name, size, mode, mtime,
+        linkTarget.
+
+        Raises: NotFound
+        """
+        from onggi.engine import copying, files
+
+        with files.of_container(self) as source:
+            known = copying.known(source, path, follow=follow)
+        return copying.take(lambda: files.of_container(self), path, follow=follow), known
+
+    def put_archive(self, path: str, data: bytes | BinaryIO) -> None:
+        """Unpack a tar archive, compressed or not, into a directory of the container.
+
+        Owners are those that the archive states, by number.
+
+        Raises: NotFound, Conflict: there is no such directory, or a file would replace one;
+            BadArchive, ArchiveRefused.
+        """
+        from onggi.engine import copying, files
+
+        with files.of_container(self, writing=True) as target:
+            copying.require_directory(target, path)
+            copying.put(target, path, copying.unpacked(data), owner=None)
+
+    def read(self, path: str) -> bytes:
+        """Return what a regular file of the container holds.
+
+        Raises: NotFound; Conflict: something else has the name.
+        """
+        from onggi.engine import copying, files
+
+        with files.of_container(self) as source:
+            return copying.read(source, path)
+
+    def write(self, path: str, data: bytes, *, mode: int = 0o644) -> None:
+        """Make, or replace, a file of the container that belongs to its root.
+
+        Raises: NotFound: its directory is not there; Conflict: a directory has the name.
+        """
+        from onggi.engine import copying, files
+
+        with files.of_container(self, writing=True) as target:
+            copying.write(target, path, data, mode)
 
     def commit(
         self,

@@ -43,7 +43,7 @@ WHITEOUT = b".wh."
 AUFS = b".wh..wh."
 OPAQUE_MARK = b".wh..wh..opq"
 
-_NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _DIRECTORY = O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
 _KEPT_OPEN = 128
 # What the archive asked for cannot be; anything else, such as ENOSPC, is not the archive's doing.
@@ -126,8 +126,11 @@ class Extractor:
         elif entry.path.startswith(WHITEOUT) or b"/.wh." in entry.path:
             self._apply_whiteout(entry, directory, name)
         else:
-            make = _MAKERS[entry.kind]
-            make(self, entry, self._directory(directory), name)
+            self._make(entry, self._directory(directory), name)
+
+    def _make(self, entry: Entry, directory: int, name: bytes) -> None:
+        make = _MAKERS[entry.kind]
+        make(self, entry, directory, name)
 
     def _state_root(self, entry: Entry) -> None:
         if entry.kind != header.DIRECTORY:
@@ -195,17 +198,18 @@ class Extractor:
 
     def _make_file(self, entry: Entry, directory: int, name: bytes) -> None:
         try:
-            fd = os.open(name, _NEW_FILE, 0o600, dir_fd=directory)
+            file = Fd(os.open(name, NEW_FILE, 0o600, dir_fd=directory))
         except FileExistsError:
             self._clear(name, directory)
-            fd = os.open(name, _NEW_FILE, 0o600, dir_fd=directory)
-        try:
-            if entry.size:
-                self._archive.copy_data(fd, entry)
-                self.size += entry.size
-            self._set_attributes(fd, entry)
-        finally:
-            os.close(fd)
+            file = Fd(os.open(name, NEW_FILE, 0o600, dir_fd=directory))
+        with file:
+            self._fill(file.fileno(), entry)
+            self._set_attributes(file.fileno(), entry)
+
+    def _fill(self, fd: int, entry: Entry) -> None:
+        if entry.size:
+            self._archive.copy_data(fd, entry)
+            self.size += entry.size
 
     def _make_symbolic_link(self, entry: Entry, directory: int, name: bytes) -> None:
         try:

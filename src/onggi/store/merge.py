@@ -204,6 +204,10 @@ class View:
             return None
         return Found(name, top[1], top[0], tuple(trees))
 
+    def hide(self) -> None:
+        """Let it hold nothing, whatever it does."""
+        self._entries = []
+
     def close(self) -> None:
         """Close the descriptors; closing twice is fine."""
         while self.descriptors:

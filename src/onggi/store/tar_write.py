@@ -29,7 +29,7 @@ from onggi.store.tar_limits import quoted
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from onggi.store.merge import Found, View
     from onggi.store.owners import Owners
@@ -41,6 +41,7 @@ _OPAQUE_MARK = b".wh..wh..opq"
 _TOPMOST = 0  # the number of the tree that somebody may have written in a user namespace
 _CHUNK = 1 << 20
 _FLUSH_AT = 1 << 18
+_ROOT = b"./"
 _NAME_BYTES = 100
 _PLACE = O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
 # Exactly what an archive of this layer may not hold: names or data that are in another layer.
@@ -94,10 +95,49 @@ def tree_archive(
         yield from _Writer(stack, clamp_mtime, root=True, whiteouts=False, owners=owners).archive()
 
 
-class _Writer:
-    """One archive in the making."""
+def place_archive(
+    place: Fd, name: bytes, *, owners: Owners | None, enters: Callable[[int], bool]
+) -> Iterator[bytes]:
+    """Yield an archive of what lies in one place, as an entry `name` and all that is below it.
 
-    __slots__ = ("_clamp_ns", "_links", "_owners", "_root", "_stack", "_whiteouts")
+    Whoever uses the place may go on doing so; what vanishes meanwhile is left out.
+
+    Args:
+        place: borrowed; an O_PATH descriptor of anything.
+        name: what it is called; "" for a directory whose entries have no directory before them.
+        owners: how to read the owners, if a user namespace wrote them.
+        enters: of an open directory, whether what it holds is archived too.
+    """
+    if stat.S_ISDIR(os.fstat(place.fileno()).st_mode):
+        with _Live(place, enters) as stack:
+            yield from _Writer(stack, None, root=True, owners=owners, name=name).archive()
+    else:
+        with Stack(()) as stack:
+            yield from _Writer(stack, None, root=True, owners=owners).only(place, name)
+
+
+class _Live(Stack):
+    """A single tree in which not every directory is entered."""
+
+    __slots__ = ("_enters",)
+
+    def __init__(self, place: Fd, enters: Callable[[int], bool]) -> None:
+        # By descriptor, and with a component behind it: the links of /proc are not followed at a
+        # path's end.
+        super().__init__([f"/proc/self/fd/{place.fileno()}/."])
+        self._enters = enters
+
+    def open(self, path: bytes, trees: Sequence[int]) -> View:
+        view = super().open(path, trees)
+        if view.descriptors and not self._enters(view.fd):
+            view.hide()
+        return view
+
+
+class _Writer:
+    """One archive in the making; `name` is what its root is called in it."""
+
+    __slots__ = ("_clamp_ns", "_links", "_name", "_owners", "_root", "_stack", "_whiteouts")
 
     def __init__(
         self,
@@ -105,21 +145,30 @@ class _Writer:
         clamp_mtime: int | None,
         *,
         root: bool,
-        whiteouts: bool,
+        whiteouts: bool = False,
         owners: Owners | None,
+        name: bytes = b"",
     ) -> None:
         self._stack = stack
         self._clamp_ns = None if clamp_mtime is None else clamp_mtime * 1_000_000_000
         self._root = root
         self._whiteouts = whiteouts
         self._owners = owners
+        self._name = name
         self._links: dict[tuple[int, int], bytes] = {}
 
     def archive(self) -> Iterator[bytes]:
         """Yield the whole archive in chunks worth a system call."""
+        return self._gathered(self._pieces())
+
+    def only(self, place: Fd, name: bytes) -> Iterator[bytes]:
+        """Yield the archive of one thing that is no directory."""
+        return self._gathered(self._single(place, name))
+
+    def _gathered(self, pieces: Iterator[bytes]) -> Iterator[bytes]:
         gathered: list[bytes] = []
         size = 0
-        for piece in self._pieces():
+        for piece in pieces:
             gathered.append(piece)
             size += len(piece)
             if size >= _FLUSH_AT:
@@ -142,7 +191,7 @@ class _Writer:
         if not view.path and not self._root:
             return b""
         status = os.fstat(view.fd)
-        path = view.path + b"/" if view.path else b"./"
+        path = view.path + b"/" if view.path else _ROOT
         tree = next(iter(view.descriptors))
         xattrs = self._xattrs(view.fd, view.path, tree)
         return self._header(path, status, xattrs, tree=tree)
@@ -184,16 +233,27 @@ class _Writer:
             self._links.pop((found.status.st_dev, found.status.st_ino), None)
             return
         with place:
-            if not is_regular(place):
-                raise _changed(path)
-            fd = reopen(place, os.O_RDONLY)
-        try:
+            yield from self._regular(place, path, found.source)
+
+    def _regular(self, place: Fd, path: bytes, tree: int) -> Iterator[bytes]:
+        if not is_regular(place):
+            raise _changed(path)
+        with Fd(reopen(place, os.O_RDONLY)) as file:
+            fd = file.fileno()
             status = os.fstat(fd)
-            xattrs = self._xattrs(fd, path, found.source)
-            yield self._header(path, status, xattrs, tree=found.source)
+            yield self._header(path, status, self._xattrs(fd, path, tree), tree=tree)
             yield from _contents(fd, status.st_size)
-        finally:
-            os.close(fd)
+
+    def _single(self, place: Fd, name: bytes) -> Iterator[bytes]:
+        status = os.fstat(place.fileno())
+        if stat.S_ISREG(status.st_mode):
+            yield from self._regular(place, name, _TOPMOST)
+        elif stat.S_ISSOCK(status.st_mode):
+            raise InvalidInput(f"{quoted(name)} is a socket, which no archive holds")
+        else:
+            is_link = stat.S_ISLNK(status.st_mode)
+            link = os.readlink(b"", dir_fd=place.fileno()) if is_link else b""
+            yield self._header(name, status, [], tree=_TOPMOST, link=link)
 
     def _special(self, view: View, found: Found, path: bytes) -> bytes:
         directory = view.descriptors[found.source]
@@ -238,16 +298,22 @@ class _Writer:
         if self._clamp_ns is not None:
             mtime_ns = min(mtime_ns, self._clamp_ns)
         return encode_header(
-            path,
+            self._named(path),
             kind,
             mode=stat.S_IMODE(status.st_mode),
             owner=self._owner(status, tree),
             size=status.st_size if kind == header.REGULAR else 0,
             mtime_ns=mtime_ns,
-            link=link,
+            link=self._named(link) if kind == header.HARD_LINK else link,
             device=status.st_rdev if kind in _DEVICES else 0,
             xattrs=xattrs,
         )
+
+    def _named(self, path: bytes) -> bytes:
+        """Return what a path is called in the archive."""
+        if not self._name:
+            return path
+        return self._name + (b"/" if path == _ROOT else b"/" + path)
 
 
 _DEVICES = (header.CHARACTER_DEVICE, header.BLOCK_DEVICE)
