@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from onggi.cli import asking
+from onggi.cli import asking, pruning
 from onggi.cli.options import Command, Given, Section, Switch
-from onggi.cli.output.human import size
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,7 +16,7 @@ COMMAND = Command(
         Section(
             "Options",
             Switch("all", "a", "All of it, which is what is removed anyway"),
-            Switch("force", "f", "Do not ask"),
+            asking.FORCE,
         ),
     ),
     examples=(("onggi builder prune -f", "make room"),),
@@ -26,7 +25,6 @@ COMMAND = Command(
 
 def execute(given: Given, invocation: Invocation) -> int:
     """Remove the build cache, once the user means it, and say what that freed."""
-    if not given.on("force") and not asking.means_it("This removes the whole build cache."):
-        return 0
-    print(f"Total reclaimed space: {size(invocation.engine.images.prune_cache())}")
+    if asking.means_it(given, "This removes the whole build cache."):
+        pruning.tell_freed(invocation.engine.images.prune_cache())
     return 0

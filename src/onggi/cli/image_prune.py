@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from onggi.cli import asking, pruning
 from onggi.cli.options import Command, Given, Section, Switch
-from onggi.cli.output.human import size
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,7 +18,7 @@ COMMAND = Command(
             "Options",
             Switch("all", "a", "Remove images with a name, too"),
             pruning.FILTER,
-            pruning.FORCE,
+            asking.FORCE,
         ),
     ),
     examples=(("onggi image prune -f --filter until=24h", "those older than a day"),),
@@ -29,14 +28,12 @@ COMMAND = Command(
 def execute(given: Given, invocation: Invocation) -> int:
     """Remove unused images, once the user means it, and say what that freed."""
     kinds = "all images" if given.on("all") else "the images without a name"
-    if not given.on("force") and not asking.means_it(f"This removes {kinds} that are not used."):
+    if not asking.means_it(given, f"This removes {kinds} that are not used."):
         return 0
     conditions = pruning.conditions(given)
     if given.on("all"):
         conditions["dangling"] = ["false"]
     done, freed = invocation.engine.images.prune(conditions)
-    if done:
-        print("Deleted Images:")
-        print("".join(f"{what.lower()}: {text}\n" for what, text in done))
-    print(f"Total reclaimed space: {size(freed)}")
+    pruning.tell("Images", (f"{what.lower()}: {text}" for what, text in done))
+    pruning.tell_freed(freed)
     return 0

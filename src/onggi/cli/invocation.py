@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from onggi import Engine
+    from onggi.engine.containers import Container
 
 STDOUT, STDERR = 1, 2
 
@@ -98,6 +99,18 @@ class Invocation:
                 self.complain(error)
                 code = 1
         return code
+
+    def each_container(self, names: Iterable[str], act: Callable[[Container], object]) -> int:
+        """Do `act` to the containers of these names, and print each name when that is done.
+
+        Returns as `each`.
+        """
+
+        def act_and_tell(name: str) -> None:
+            act(self.engine.containers.get(name))
+            print(name, flush=True)
+
+        return self.each(names, act_and_tell)
 
 
 def silence(fd: int) -> None:

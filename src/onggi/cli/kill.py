@@ -24,9 +24,4 @@ COMMAND = Command(
 def execute(given: Given, invocation: Invocation) -> int:
     """Signal containers, and print the name of each that was signalled."""
     number = signal_number(given.text("signal") or "KILL")
-
-    def kill(name: str) -> None:
-        invocation.engine.containers.get(name).kill(number)
-        print(name)
-
-    return invocation.each(given.arguments, kill)
+    return invocation.each_container(given.arguments, lambda container: container.kill(number))

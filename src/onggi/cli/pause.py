@@ -21,9 +21,4 @@ COMMAND = Command(
 
 def execute(given: Given, invocation: Invocation) -> int:
     """Pause containers, and print the name of each that was paused."""
-
-    def act(name: str) -> None:
-        invocation.engine.containers.get(name).pause()
-        print(name)
-
-    return invocation.each(given.arguments, act)
+    return invocation.each_container(given.arguments, lambda container: container.pause())

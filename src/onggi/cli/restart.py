@@ -24,9 +24,6 @@ COMMAND = Command(
 def execute(given: Given, invocation: Invocation) -> int:
     """Restart containers, and print the name of each that runs again."""
     first, seconds = stopping.signal(given), stopping.seconds(given)
-
-    def restart(name: str) -> None:
-        invocation.engine.containers.get(name).restart(seconds, first).detach()
-        print(name, flush=True)
-
-    return invocation.each(given.arguments, restart)
+    return invocation.each_container(
+        given.arguments, lambda container: container.restart(seconds, first).detach()
+    )

@@ -9,6 +9,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from onggi.cli.invocation import Invocation
     from onggi.cli.options import Given
+    from onggi.engine.containers import Container
 
 COMMAND = Command(
     arguments="CONTAINER [CONTAINER...]",
@@ -44,13 +45,11 @@ def execute(given: Given, invocation: Invocation) -> int:
     if given.on("attach") or given.on("interactive"):
         return _stay(given, invocation)
 
-    def start(name: str) -> None:
-        container = invocation.engine.containers.get(name)
+    def start(container: Container) -> None:
         if container.status != "running":
             container.start().detach()
-        print(name, flush=True)
 
-    return invocation.each(given.arguments, start)
+    return invocation.each_container(given.arguments, start)
 
 
 def _stay(given: Given, invocation: Invocation) -> int:

@@ -33,16 +33,14 @@ def execute(given: Given, invocation: Invocation) -> int:
         container = invocation.engine.containers.get(name)
         waits[name] = _begun(lambda: container.stop(timeout=seconds, signal=first))
 
-    def stop(name: str) -> None:
-        invocation.engine.containers.get(name).stop(timeout=seconds, signal=first)
-        print(name, flush=True)
-
     def finish(name: str) -> None:
         waits[name]()
         print(name, flush=True)
 
     if len(given.arguments) == 1:  # which needs no thread
-        return invocation.each(given.arguments, stop)
+        return invocation.each_container(
+            given.arguments, lambda container: container.stop(timeout=seconds, signal=first)
+        )
     unknown = invocation.each(dict.fromkeys(given.arguments), begin)
     return invocation.each(waits, finish) or unknown
 

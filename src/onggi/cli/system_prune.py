@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from onggi.cli import asking, pruning
 from onggi.cli.options import Command, Given, Section, Switch
-from onggi.cli.output.human import size
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,7 +21,7 @@ COMMAND = Command(
             Switch("all", "a", "Remove images with a name, too"),
             Switch("volumes", "", "Remove volumes without a name, too"),
             pruning.FILTER,
-            pruning.FORCE,
+            asking.FORCE,
         ),
     ),
     examples=(("onggi system prune -af --volumes", "all but what runs, and named volumes"),),
@@ -31,7 +30,7 @@ COMMAND = Command(
 
 def execute(given: Given, invocation: Invocation) -> int:
     """Remove what is not used, once the user means it, and say what that freed."""
-    if not given.on("force") and not asking.means_it(_warning(given)):
+    if not asking.means_it(given, _warning(given)):
         return 0
     conditions = pruning.conditions(given)
     engine = invocation.engine
@@ -41,7 +40,7 @@ def execute(given: Given, invocation: Invocation) -> int:
     freed += _images(engine, conditions, named=given.on("all"))
     if not conditions:
         freed += engine.images.prune_cache()
-    print(f"Total reclaimed space: {size(freed)}")
+    pruning.tell_freed(freed)
     return 0
 
 
@@ -55,24 +54,18 @@ def _warning(given: Given) -> str:
 
 def _containers(engine: Engine, conditions: dict[str, list[str]]) -> int:
     removed = engine.containers.prune(conditions)
-    _tell("Containers", list(removed))
+    pruning.tell("Containers", removed)
     return sum(removed.values())
 
 
 def _volumes(engine: Engine, conditions: dict[str, list[str]]) -> int:
     labels = {key: values for key, values in conditions.items() if key != "until"}
     removed = engine.volumes.prune(labels)
-    _tell("Volumes", list(removed))
+    pruning.tell("Volumes", removed)
     return sum(removed.values())
 
 
 def _images(engine: Engine, conditions: dict[str, list[str]], *, named: bool) -> int:
     done, freed = engine.images.prune({**conditions, **({"dangling": ["false"]} if named else {})})
-    _tell("Images", [f"{what.lower()}: {text}" for what, text in done])
+    pruning.tell("Images", (f"{what.lower()}: {text}" for what, text in done))
     return freed
-
-
-def _tell(kind: str, lines: list[str]) -> None:
-    if lines:
-        print(f"Deleted {kind}:")
-        print("".join(f"{line}\n" for line in lines))

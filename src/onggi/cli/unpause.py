@@ -20,9 +20,4 @@ COMMAND = Command(
 
 def execute(given: Given, invocation: Invocation) -> int:
     """Unpause containers, and print the name of each that was unpaused."""
-
-    def act(name: str) -> None:
-        invocation.engine.containers.get(name).unpause()
-        print(name)
-
-    return invocation.each(given.arguments, act)
+    return invocation.each_container(given.arguments, lambda container: container.unpause())

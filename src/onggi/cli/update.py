@@ -12,6 +12,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from onggi.cli.invocation import Invocation
     from onggi.cli.options import Given
+    from onggi.engine.containers import Container
 
 COMMAND = Command(
     arguments="CONTAINER [CONTAINER...]",
@@ -45,9 +46,8 @@ def execute(given: Given, invocation: Invocation) -> int:
     if not wanted:
         raise NothingToChange("you must provide one or more flags when using this command")
 
-    def update(name: str) -> None:
-        for warning in invocation.engine.containers.get(name).update(wanted):
+    def update(container: Container) -> None:
+        for warning in container.update(wanted):
             print(f"WARNING: {warning}", file=sys.stderr)
-        print(name)
 
-    return invocation.each(given.arguments, update)
+    return invocation.each_container(given.arguments, update)
