@@ -10,6 +10,7 @@ from onggi.linux import (
     bpf,
     capability,
     filesystem,
+    inotify,
     interface,
     mount,
     namespace,
@@ -39,6 +40,7 @@ HEADERS = """
 #include <linux/openat2.h>
 #include <linux/personality.h>
 #include <linux/prctl.h>
+#include <sys/inotify.h>
 #include <sys/resource.h>
 #include <linux/sched.h>
 #include <linux/seccomp.h>
@@ -53,6 +55,7 @@ MODULES = (
     bpf,
     capability,
     filesystem,
+    inotify,
     interface,
     mount,
     namespace,

@@ -264,3 +264,19 @@ def test_a_tail_is_an_end_of_the_whole(
     whole, some = texts(tmp_path), texts(tmp_path, tail=tail)
     assert some == (whole[-len(some) :] if some else [])
     assert sum(data.endswith(b"\n") for data in some) <= tail
+
+
+@pytest.mark.parametrize("watched", [True, False], ids=["watched", "unwatched"])
+def test_what_is_written_is_told_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, watched: bool
+) -> None:
+    """Neither waits for the next look around, and a user who may watch no more is served too."""
+    monkeypatch.setattr(logs, "_LOOK_AGAIN_SECONDS", HOUR_NS / 10**9)
+    if not watched:
+        monkeypatch.setattr(logs, "_watch", lambda _directory: None)
+    told: Iterator[Any] = logs.read(container(tmp_path, Alive(status=RUNNING)), follow=True)
+    for line in lines(3):
+        writer = threading.Timer(0.05, write, (tmp_path, (b"stdout", line)))
+        writer.start()
+        assert next(told).data == line
+        writer.join()

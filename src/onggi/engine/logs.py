@@ -4,15 +4,19 @@ The monitor appends to one file, renames it when it is full and begins another. 
 something else from one moment to the next, and a reader holds on to open files: it takes all of
 them at one moment, and having come to the end of the last one looks which are younger by then.
 
-Nothing here wakes the monitor or is woken by it: who follows looks again every so often.
+Who follows waits for a change in the container's directory, where the log grows and its end is
+written down. What changes nothing there, such as the death of a monitor, is seen by looking again
+every so often.
 """
 
 from __future__ import annotations
 
+import errno
 import os
 import time
 
 from onggi.engine import places
+from onggi.linux import inotify
 from onggi.runtime import log, rundir, state
 
 TYPE_CHECKING = False
@@ -23,7 +27,11 @@ if TYPE_CHECKING:
     from onggi.engine.options import LogLine
 
 _CHUNK = 64 * 1024
-_LOOK_AGAIN_SECONDS = 0.1
+_SECOND = 1_000_000_000
+_LOOK_AGAIN_SECONDS = 1.0
+_UNWATCHED_SECONDS = 0.1
+# The user watches as much as may be; the kernel has no inotify; the container was removed.
+_UNWATCHABLE = (errno.EMFILE, errno.ENFILE, errno.ENOSPC, errno.ENOSYS, errno.ENOENT)
 
 
 def read(
@@ -36,19 +44,28 @@ def read(
 ) -> Iterator[LogLine]:
     """Read a container's log; see Container.logs."""
     goes_on = _Goes(container, until) if follow else None
-    for entry in log.entries(_lines(container.directory, tail, goes_on)):
-        if (since is None or entry.time_ns >= since) and (until is None or entry.time_ns <= until):
-            yield entry
+    try:
+        for entry in log.entries(_lines(container.directory, tail, goes_on)):
+            if _is_between(since, entry.time_ns, until):
+                yield entry
+    finally:
+        if goes_on is not None:
+            goes_on.close()
+
+
+def _is_between(since: int | None, time_ns: int, until: int | None) -> bool:
+    return (since is None or time_ns >= since) and (until is None or time_ns <= until)
 
 
 class _Goes:
-    """Tells whether more may come, and waits a little for it."""
+    """Tells whether more may come, and waits for it."""
 
-    __slots__ = ("_container", "_until")
+    __slots__ = ("_container", "_until", "_watch")
 
     def __init__(self, container: Container, until: int | None) -> None:
         self._container = container
         self._until = until
+        self._watch = _watch(container.directory)  # before the first look: what follows is told
 
     def on(self) -> bool:
         """Tell whether more may come; if not, what has been written so far is all."""
@@ -65,8 +82,29 @@ class _Goes:
         return rundir.is_held(places.run_directory(container.store, container.id))
 
     def wait(self) -> None:
-        """Wait before looking again."""
-        time.sleep(_LOOK_AGAIN_SECONDS)
+        """Wait until it may be worth looking again."""
+        if self._watch is None:
+            time.sleep(_UNWATCHED_SECONDS)
+            return
+        left = _LOOK_AGAIN_SECONDS
+        if self._until is not None:
+            left = min(left, max(self._until - time.time_ns(), 0) / _SECOND)
+        self._watch.wait(left)
+
+    def close(self) -> None:
+        """Wait no more."""
+        if self._watch is not None:
+            self._watch.close()
+
+
+def _watch(directory: str) -> inotify.Watch | None:
+    """Watch the directory; None where nobody can or may, and looking often has to do."""
+    try:
+        return inotify.Watch(directory)
+    except OSError as error:
+        if error.errno in _UNWATCHABLE:
+            return None
+        raise
 
 
 def _lines(directory: str, tail: int | None, goes: _Goes | None) -> Iterator[bytes]:
