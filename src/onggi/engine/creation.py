@@ -37,21 +37,38 @@ def create(store: Store, options: ContainerOptions, host: Host) -> tuple[str, in
 
     Raises: ImageNotFound, InvalidInput, NameTaken, Unsupported
     """
-    image = find_image(store, options.image)
-    identifier = os.urandom(32).hex()
-    lock_fd = rundir.lock(run_directory(store, identifier))
+    draft = _Draft(store, options, host)
+    lock_fd = rundir.lock(run_directory(store, draft.identifier))
     try:
-        with _ids(store, options) as first_ids:
-            record = _prepare(store, options, image, identifier, host, first_ids)
-            _record(store, options, identifier, record)
+        with _ids(store, options) as draft.first_ids:
+            _record(draft, _prepare(draft))
     except BaseException:
         try:
-            discard(store, identifier)
-            rundir.remove(run_directory(store, identifier))
+            discard(store, draft.identifier)
+            rundir.remove(run_directory(store, draft.identifier))
         finally:
             os.close(lock_fd)  # what could not be removed now is found by that
         raise
-    return identifier, lock_fd
+    return draft.identifier, lock_fd
+
+
+class _Draft:
+    """A container that is to be: what was asked for, of which image, on which host.
+
+    directory: where its files will lie. first_ids: the host's user and group that its user
+    namespace begins with, once they are chosen.
+    """
+
+    __slots__ = ("directory", "first_ids", "host", "identifier", "image", "options", "store")
+
+    def __init__(self, store: Store, options: ContainerOptions, host: Host) -> None:
+        self.store = store
+        self.options = options
+        self.host = host
+        self.image = find_image(store, options.image)
+        self.identifier = os.urandom(32).hex()
+        self.directory = store.containers.path(self.identifier)
+        self.first_ids = 0, 0
 
 
 def find_image(store: Store, name: str) -> Image:
@@ -72,21 +89,20 @@ def describe(
     in `directories` are those that it is to show and that are not there, and in `volumes` those
     that it fills with what the image has at their place.
     """
-    image = find_image(store, options.image)
-    identifier = os.urandom(32).hex()
-    directory = f"{store.root}/explained/{identifier}"
-    trees = store.snapshots.lower_stack(image.diff_ids)
-    with _ids(store, options) as first_ids:
+    draft = _Draft(store, options, host)
+    draft.directory = f"{store.root}/explained/{draft.identifier}"
+    diff_ids = draft.image.diff_ids
+    with _ids(store, options) as draft.first_ids:
         record, mounts = _compose(
-            store, options, image, identifier, directory, trees, host, first_ids, explained=True
+            draft, store.snapshots.lower_stack(diff_ids), volumes_at=f"{draft.directory}/volumes"
         )
-    record.update(id=identifier, directory=directory, files=_contents(options, identifier))
+    record.update(id=draft.identifier, directory=draft.directory, files=_contents(draft))
     record["volumes"] = [mount.source for mount in mounts if mount.is_filled]
     sources = [mount.source for mount in mounts]
     record["directories"] = [source for source in sources if not os.path.exists(source)]
     durable = not options.remove
     return record, store.snapshots.planned_mounts(
-        directory, image.diff_ids, beneath=beneath(store), durable=durable
+        draft.directory, diff_ids, beneath=beneath(store), durable=durable
     )
 
 
@@ -115,74 +131,70 @@ def _ids(store: Store, options: ContainerOptions) -> Choice | _NoIds:
     return Choice(store)
 
 
-def _prepare(
-    store: Store,
-    options: ContainerOptions,
-    image: Image,
-    identifier: str,
-    host: Host,
-    first_ids: tuple[int, int],
-) -> dict[str, Any]:
-    store.snapshots.prepare(identifier, image.diff_ids, durable=not options.remove)
-    directory = store.containers.path(identifier)
-    for name, text in _contents(options, identifier).items():
-        with open(f"{directory}/{name}", "w", encoding="utf-8") as file:
+def _prepare(draft: _Draft) -> dict[str, Any]:
+    """Make what the container has in the store, and return what is to be recorded of it."""
+    store, options = draft.store, draft.options
+    store.snapshots.prepare(draft.identifier, draft.image.diff_ids, durable=not options.remove)
+    for name, text in _contents(draft).items():
+        with open(f"{draft.directory}/{name}", "w", encoding="utf-8") as file:
             os.fchmod(file.fileno(), 0o644)  # whatever the caller's umask is
             file.write(text)
-    trees = store.snapshots.stack(identifier)
+    trees = store.snapshots.stack(draft.identifier)
     in_memory = _in_memory(store)
-    record, mounts = _compose(store, options, image, identifier, directory, trees, host, first_ids)
+    record, mounts = _compose(draft, trees)
     if in_memory:
         record["in_memory"] = True
         record["warnings"].append(in_memory)
-    volumes.make(mounts, trees, store, identifier)  # last, when nothing is left to be refused
+    volumes.make(mounts, trees, store, draft.identifier)  # last: nothing is left to be refused
     return record
 
 
 def _compose(
-    store: Store,
-    options: ContainerOptions,
-    image: Image,
-    identifier: str,
-    directory: str,
-    trees: list[str],
-    host: Host,
-    first_ids: tuple[int, int],
-    *,
-    explained: bool = False,
+    draft: _Draft, trees: list[str], *, volumes_at: str = ""
 ) -> tuple[dict[str, Any], list[VolumeMount]]:
-    granted, resources, warnings = limits.granted(options.limits, host)
-    instead = f"{directory}/volumes" if explained else ""
-    mounts = volumes.resolve(options, image.config.volumes, store, instead=instead)
+    """Return the record of a container, and what it mounts; make nothing.
+
+    Args: trees: where its image's files lie. volumes_at: where its own volumes are to be made, if
+        not in the store.
+    """
+    store, options, image = draft.store, draft.options, draft.image
+    granted, resources, warnings = limits.granted(options.limits, draft.host)
+    mounts = volumes.resolve(options, image.config.volumes, store, instead=volumes_at)
     parts = spec.Parts(
-        identifier=identifier,
-        hostname=_hostname(options, identifier),
+        identifier=draft.identifier,
+        hostname=_hostname(draft),
         image=image.config,
         accounts=read_accounts(trees),
         mounts=mounts,
-        files={inside: f"{directory}/{name}" for inside, name in FILES.items()},
+        files={inside: f"{draft.directory}/{name}" for inside, name in FILES.items()},
         request=granted,
         resources=resources,
-        first_ids=first_ids,
+        first_ids=draft.first_ids,
         rights=rights.gather(),
     )
-    record = {
-        "image": options.image,
-        "image_id": str(image.id),
-        "manifest": str(image.manifest.digest),  # named here, it and its layers stay
-        "created_ns": time.time_ns(),
-        "labels": {**image.config.labels, **options.labels},
-        "options": options.to_json(),
+    record = _origin(options, image) | {
         "mounts": [mount.to_json() for mount in mounts],
-        "stop_signal": spec.stop_signal(options, image.config),
-        "stop_seconds": 10 if options.stop_timeout is None else options.stop_timeout,
-        "seccomp": spec.security(options)["seccomp"],
         "warnings": [*warnings, *_left_out(store, image)],
         "config": spec.build(options, parts, root=root_directory(store)),
     }
     _require_filter(store, record)
     _require_profile(record)
     return record, mounts
+
+
+def _origin(options: ContainerOptions, image: Image) -> dict[str, Any]:
+    """Return what a record says of who asked for the container, and of its image."""
+    return {
+        "image": options.image,
+        "image_id": str(image.id),
+        "manifest": str(image.manifest.digest),  # named here, it and its layers stay
+        "created_ns": time.time_ns(),
+        "labels": {**image.config.labels, **options.labels},
+        "options": options.to_json(),
+        "stop_signal": spec.stop_signal(options, image.config),
+        "stop_seconds": 10 if options.stop_timeout is None else options.stop_timeout,
+        "seccomp": spec.security(options)["seccomp"],
+    }
 
 
 def _in_memory(store: Store) -> str:
@@ -233,11 +245,11 @@ def _require_profile(record: dict[str, Any]) -> None:
             raise Unsupported("AppArmor is not enabled on this host", hint="apparmor=unconfined")
 
 
-def _contents(options: ContainerOptions, identifier: str) -> dict[str, str]:
+def _contents(draft: _Draft) -> dict[str, str]:
     """Return the files that say who and where the container is, by name."""
     return {
-        "hosts": hosts(options.network),
-        "hostname": f"{_hostname(options, identifier)}\n",
+        "hosts": hosts(draft.options.network),
+        "hostname": f"{_hostname(draft)}\n",
         "resolv.conf": _read("/etc/resolv.conf"),
     }
 
@@ -247,9 +259,9 @@ def hosts(network: str) -> str:
     return (network == "host" and _read("/etc/hosts")) or _LOCALHOST
 
 
-def _hostname(options: ContainerOptions, identifier: str) -> str:
-    own = os.uname().nodename if options.network == "host" else identifier[:12]
-    return options.hostname or own
+def _hostname(draft: _Draft) -> str:
+    shared = draft.options.network == "host"
+    return draft.options.hostname or (os.uname().nodename if shared else draft.identifier[:12])
 
 
 def _read(path: str) -> str:
@@ -260,21 +272,20 @@ def _read(path: str) -> str:
         return ""
 
 
-def _record(
-    store: Store, options: ContainerOptions, identifier: str, record: dict[str, Any]
-) -> None:
-    durable = not options.remove
-    if options.name:
-        store.containers.create(identifier, options.name, record, durable=durable)
+def _record(draft: _Draft, record: dict[str, Any]) -> None:
+    """Write the record down, under the name that was asked for or one that nobody has."""
+    identifier, durable = draft.identifier, not draft.options.remove
+    containers = draft.store.containers
+    if draft.options.name:
+        containers.create(identifier, draft.options.name, record, durable=durable)
         return
     for attempt in range(_NAME_ATTEMPTS):
         try:
-            name = names.random_name(attempt)
-            store.containers.create(identifier, name, record, durable=durable)
-            return
+            containers.create(identifier, names.random_name(attempt), record, durable=durable)
         except AlreadyExists:
             continue  # two containers of one random name; another will do
-    store.containers.create(identifier, identifier[:12], record, durable=durable)
+        return
+    containers.create(identifier, identifier[:12], record, durable=durable)
 
 
 def discard(store: Store, identifier: str) -> None:
