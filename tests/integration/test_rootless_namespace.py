@@ -66,14 +66,19 @@ def test_later_commands_join_the_same_namespace(user: Ordinary) -> None:
 
 
 def test_commands_at_once_make_one_namespace(user: Ordinary) -> None:
+    before = holders()
     in_parallel(6, lambda _: user("images"))
+    assert holders() - before == {user.holder()}
+
+
+def holders() -> set[int]:
+    """List the holders of this user, of whichever store."""
     uid = f"Uid:\t{UID}\t"
-    holders = [
-        pid
+    return {
+        int(pid)
         for pid in filter(str.isdigit, os.listdir("/proc"))
         if is_holder(int(pid)) and uid in Path(f"/proc/{pid}/status").read_text()
-    ]
-    assert holders == [str(user.holder())]
+    }
 
 
 def test_a_killed_holder_is_replaced(user: Ordinary) -> None:

@@ -2,7 +2,7 @@
 
 import os
 
-from onggi.engine import delegated
+from onggi.engine.rootless import delegated
 
 
 def test_of_a_process_that_has_just_ended_none_is_found() -> None:

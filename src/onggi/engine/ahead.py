@@ -20,21 +20,21 @@ def ready(root: str | None) -> str | None:
 
     Args: root: where the store lies, if somebody said so.
     Returns: the same, or where the user's store lies; None: where the machine's root has it.
-    Raises: as `rootless.enter` and `rootless.default_root`, for whoever is not the machine's root.
+    Raises: as `rootless.entry`, for whoever is not the machine's root.
     """
     if is_root() and (root or user_namespace.is_first()):
         return root
-    from onggi.engine import rootless
+    from onggi.engine.rootless import entry
 
-    root = root or rootless.default_root()
+    root = root or entry.default_root()
     if not is_root():
-        rootless.enter(root)
+        entry.enter(root)
     return root
 
 
 def ready_to_mount(root: str | None) -> None:
     """As `ready`, and have a mount namespace of our own."""
-    from onggi.engine import own_mounts
+    from onggi.engine.rootless import own_mounts
 
     ready(root)
     own_mounts.require()

@@ -41,7 +41,7 @@ def directories(
     # What we start has an absolute parent (spec.py): nothing depends on where we are ourselves.
     found = offered()
     if pid and not user_namespace.is_first():
-        from onggi.engine import delegated
+        from onggi.engine.rootless import delegated
 
         found = delegated.around(pid, layout.relative(f"/{parent}", identifier))
     return layout.cgroup_paths(f"/{parent}", identifier, found, {})
@@ -54,7 +54,7 @@ def entered(identifier: str, record: dict[str, Any], pid: int) -> tuple[str, ...
     """
     paths = tuple(path for _, path in directories(identifier, record, pid))
     if paths and not user_namespace.is_first():
-        from onggi.engine import delegated
+        from onggi.engine.rootless import delegated
 
         delegated.require_reach(paths[0])
     return paths

@@ -204,7 +204,7 @@ def _in_memory(store: Store) -> str:
     """
     if user_namespace.is_first():
         return ""
-    from onggi.engine import own_mounts
+    from onggi.engine.rootless import own_mounts
 
     reason = own_mounts.refusal(store)
     if not reason:

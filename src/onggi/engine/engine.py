@@ -34,7 +34,7 @@ class Engine:
     """A container engine on the store at `root`.
 
     The process of an ordinary user becomes root of the store's user namespace, so it must have no
-    threads yet; see rootless.py.
+    threads yet; see rootless/entry.py.
 
     Args: root: where everything lies; if not given, /var/lib/onggi for root, and for others
         onggi below $XDG_DATA_HOME or ~/.local/share. direct: fork monitors from

@@ -240,8 +240,8 @@ class Images:
 
         from onggi.build.builder import build
         from onggi.build.progress import Warned, make_renderer
-        from onggi.engine import own_mounts
         from onggi.engine.building import ContainerExecutor
+        from onggi.engine.rootless import own_mounts
 
         self._require_writable()
         own_mounts.require()
@@ -259,7 +259,7 @@ class Images:
 
     def _require_writable(self) -> None:
         """Refuse to build where an ordinary user's overlayfs cannot write to the store."""
-        from onggi.engine import own_mounts
+        from onggi.engine.rootless import own_mounts
         from onggi.errors import Unsupported
 
         reason = own_mounts.refusal(self._store)
@@ -283,8 +283,8 @@ class Images:
             further packages, for Debian. progress: called with a line at every stage.
         Raises: InvalidInput: no such source; Unsupported: a program is missing; BootstrapFailed.
         """
-        from onggi.engine import own_mounts
         from onggi.engine.bootstrap import base
+        from onggi.engine.rootless import own_mounts
 
         own_mounts.require()
         return base.bootstrap(self._store, source, reference, include, progress or _nobody)

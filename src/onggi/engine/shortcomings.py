@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 
-from onggi.engine import own_mounts
+from onggi.engine.rootless import own_mounts
 from onggi.linux import probe, user_namespace
 from onggi.runtime.failure import StartFailed
 

@@ -74,9 +74,9 @@ class System:
         _take_away(store)
         self._engine.close()
         if not user_namespace.is_first():
-            from onggi.engine import rootless
+            from onggi.engine.rootless import entry
 
-            rootless.end(store.run)
+            entry.end(store.run)
         _remove_runs(store.run)
         _remove_parents()
         from onggi.store.trees import remove

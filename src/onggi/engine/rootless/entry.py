@@ -13,7 +13,8 @@ from __future__ import annotations
 import errno
 import os
 
-from onggi.engine import delegated, holder, places
+from onggi.engine import places
+from onggi.engine.rootless import delegated, holder
 from onggi.errors import Conflict, Denied, InvalidInput
 from onggi.linux import namespace, process
 from onggi.store.locks import Lock

@@ -26,9 +26,9 @@ from __future__ import annotations
 
 import os
 
-from onggi.engine import mapping
+from onggi.engine.rootless import own_ids
 from onggi.errors import Corrupt, Denied, Unsupported
-from onggi.linux import channel, identity, namespace, process
+from onggi.linux import channel, identity, namespace, process, signals
 from onggi.oci import jsontext
 from onggi.runtime import start
 from onggi.runtime.stub import stub
@@ -38,10 +38,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import NoReturn
 
-    from onggi.engine.mapping import Mapping
+    from onggi.engine.rootless.own_ids import Mapping
 
 FILE = "holder"
-_SIGKILL = 9
 _DYING_SECONDS = 5.0
 
 
@@ -72,7 +71,7 @@ class Holder:
         try:
             members = jsontext.loads(data)
             kinds = [[tuple(one) for one in members.pop(kind)] for kind in ("uids", "gids")]
-            return cls(**members, mapping=mapping.Mapping(*kinds))
+            return cls(**members, mapping=own_ids.Mapping(*kinds))
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise Corrupt(f"{run}/{FILE} does not describe a holder") from error
 
@@ -106,7 +105,7 @@ class Holder:
             import select
 
             try:
-                process.pidfd_send_signal(pidfd, _SIGKILL)
+                process.pidfd_send_signal(pidfd, signals.SIGKILL)
                 select.select([pidfd], [], [], _DYING_SECONDS)
             except ProcessLookupError:
                 pass  # it ended by itself
@@ -145,7 +144,7 @@ def begin(known: Holder | None) -> Holder:
     Raises: Unsupported: user namespaces are not to be had; Denied: newuidmap refuses.
     """
     pidfd = known.hold_another() if known is not None else -1
-    ids = known.mapping if known is not None and pidfd >= 0 else mapping.allowed()
+    ids = known.mapping if known is not None and pidfd >= 0 else own_ids.allowed()
     ours, theirs = channel.pair()
     try:
         child = os.fork()
