@@ -8,6 +8,7 @@ help: ## this list
 
 setup: ## install what is missing and leave the command in .venv/bin/onggi
 	@scripts/setup
+	@echo 'ready: .venv/bin/onggi --help'
 
 quickstart: ## build a real application, run it limited and isolated, look at it (root)
 	@scripts/setup

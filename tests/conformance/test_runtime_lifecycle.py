@@ -274,6 +274,19 @@ def test_help_is_all_that_happens(ours: OciRuntime, words: list[str]) -> None:
     assert ours("list", "--quiet").stdout == ""
 
 
+def test_what_help_says_to_begin_with_works(ours: OciRuntime) -> None:
+    said = ours("--help").stdout.splitlines()
+    begin = [line.split()[1:] for line in said if line.startswith("  onggi-runtime ")]
+    assert [words[0] for words in begin] == ["spec", "run"]
+    bundle = ours.bundle(ours.identifier(), "true")
+    (bundle / "config.json").unlink()
+    ours("spec", cwd=bundle)
+    config = json.loads((bundle / "config.json").read_text())
+    config["process"] |= {"terminal": False, "args": ["echo", "it runs"]}
+    (bundle / "config.json").write_text(json.dumps(config))
+    assert ours("run", ours.identifier(), cwd=bundle).stdout == "it runs\n"
+
+
 @pytest.mark.parametrize(
     "words",
     [

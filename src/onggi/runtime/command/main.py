@@ -48,6 +48,13 @@ GLOBAL = Command(
     Option("help", "", "Print this", short="h"),
     interspersed=False,
 )
+_EXAMPLE = """
+A bundle is a directory with a configuration, config.json, and a file tree:
+  mkdir -p jar/rootfs && cd jar     fill rootfs with a file tree that has a shell
+  onggi-runtime spec                write config.json; read and change it
+  onggi-runtime run try             run what it says, in a container named try
+"onggi-runtime COMMAND --help" tells what each command takes.
+"""
 _HELP = Option("help", "", "Print this", short="h")
 
 
@@ -142,6 +149,7 @@ def _tell(words: Words) -> int:
     sys.stdout.write("\nCommands:\n")
     for name, (_, what) in COMMANDS.items():
         sys.stdout.write(f"  {name:12}{what}\n")
+    sys.stdout.write(_EXAMPLE)
     return 0
 
 

@@ -10,7 +10,7 @@ COMMANDS = {
     "events": ("events", "Print what a container uses, as it goes on"),
     "exec": ("exec", "Run a further program in a container"),
     "features": ("features", "Print what of the specification is done here"),
-    "kill": ("kill", "Send a signal to a container's first process"),
+    "kill": ("kill", "Send a signal to a container's first process: TERM, if none is named"),
     "list": ("listing", "List containers"),
     "pause": ("pause", "Stop the processes of a container where they are"),
     "ps": ("ps", "List the processes of a container"),
