@@ -20,11 +20,12 @@ from _frozen_importlib_external import MAGIC_NUMBER
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from types import ModuleType
+    from types import CodeType, ModuleType
     from typing import Any, TypeAlias
 
     # (path of the source, is it a package, its mtime in ns, its size in bytes, offset, length)
     Place: TypeAlias = tuple[str, bool, int, int, int, int]
+    Identity: TypeAlias = tuple[int, int, int]  # inode, mtime in ns, size in bytes
 
 PACKAGE = os.path.dirname(os.path.abspath(__file__))
 BUNDLE = f"{PACKAGE}/__pycache__/onggi.{sys.implementation.cache_tag}.bundle"
@@ -39,9 +40,9 @@ def prepare() -> None:
     import gc
 
     gc.set_threshold(_GARBAGE_THRESHOLD)
-    index = read_index()
+    index, identity = read_index()
     if index:
-        sys.meta_path.insert(0, Finder(index))
+        sys.meta_path.insert(0, Finder(index, identity))
 
 
 def program(module: str) -> list[str]:
@@ -54,34 +55,44 @@ def program(module: str) -> list[str]:
     return [sys.executable, "-IS", "-c", code]
 
 
-def read_index() -> dict[str, Place]:
-    """Return where each module lies in the bundle; nothing if there is none for this interpreter.
+def read_index() -> tuple[dict[str, Place], Identity]:
+    """Return where each module lies in the bundle, and which file that is.
 
-    The file lies beside the compiled modules that Python keeps, and is trusted as much.
+    The index is empty if there is none for this interpreter. The file lies beside the compiled
+    modules that Python keeps, and is trusted as much.
     """
     try:
         with open(BUNDLE, "rb") as file:
+            identity = _identity(file.fileno())
             head = file.read(MOST_INDEX_BYTES)
     except FileNotFoundError:
-        return {}
+        return {}, (0, 0, 0)
     if not head.startswith(MAGIC_NUMBER):
-        return {}
+        return {}, identity
     index: dict[str, Place] = marshal.loads(head[len(MAGIC_NUMBER) :])
-    return index
+    return index, identity
+
+
+def _identity(fd: int) -> Identity:
+    """Tell an open file from whatever takes its place."""
+    status = os.fstat(fd)
+    return status.st_ino, status.st_mtime_ns, status.st_size
 
 
 class Finder:
     """Finds modules in the bundle, as an entry of `sys.meta_path`, and loads them.
 
-    No descriptor is kept: who forks closes all that it does not know.
+    No descriptor is kept: who forks closes all that it does not know. So another bundle may lie
+    there by the time that a module is wanted, as after an upgrade; then Python's own way is taken.
 
     Source: Python's reference, "The import system", "Finders and loaders".
     """
 
-    __slots__ = ("_index",)
+    __slots__ = ("_identity", "_index")
 
-    def __init__(self, index: dict[str, Place]) -> None:
+    def __init__(self, index: dict[str, Place], identity: Identity) -> None:
         self._index = index
+        self._identity = identity
 
     def find_spec(self, name: str, path: object = None, target: object = None) -> Any:
         """Return the specification of a module whose source is as it was; None for any other."""
@@ -107,10 +118,30 @@ class Finder:
 
     def exec_module(self, module: ModuleType) -> None:
         """Run a module's code, once, to fill it."""
-        *_, offset, length = self._index[module.__name__]
-        fd = os.open(BUNDLE, os.O_RDONLY | os.O_CLOEXEC)
+        exec(self._code(module.__name__), module.__dict__)
+
+    def _code(self, name: str) -> CodeType:
+        """Return a module's code, from the bundle that the index is of, or from its source."""
+        source, *_, offset, length = self._index[name]
+        packed = self._read(offset, length)
+        code: CodeType = marshal.loads(packed) if packed else _compiled(name, source)
+        return code
+
+    def _read(self, offset: int, length: int) -> bytes:
+        """Read a part of the bundle that the index is of; nothing if that is not there any more."""
         try:
-            code = os.pread(fd, length, offset)
+            fd = os.open(BUNDLE, os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return b""
+        try:
+            return os.pread(fd, length, offset) if _identity(fd) == self._identity else b""
         finally:
             os.close(fd)
-        exec(marshal.loads(code), module.__dict__)
+
+
+def _compiled(name: str, source: str) -> CodeType:
+    from _frozen_importlib_external import SourceFileLoader
+
+    loader: Any = SourceFileLoader(name, source)
+    code: CodeType = loader.get_code(name)
+    return code

@@ -69,6 +69,16 @@ def test_without_a_bundle_of_this_python_it_is_as_before(
     assert prepared(package, TELL) == f"SourceFileLoader {package}/errors.py"
 
 
+@pytest.mark.parametrize("then", ["bundle.write()", "os.unlink(startup.BUNDLE)"])
+def test_a_bundle_replaced_meanwhile_misleads_nobody(package: Path, then: str) -> None:
+    """As when a program that is still running imports something after an upgrade."""
+    (package / "before_errors.py").write_text("NEW = 1\n")
+    code = f"import os; from onggi import bundle, startup; {then}; {TELL}; print(module.NotFound)"
+    told = prepared(package, code).splitlines()
+    assert told[0].endswith(f" {package}/errors.py")
+    assert told[1] == "<class 'onggi.errors.NotFound'>"
+
+
 def test_tracebacks_show_the_source(package: Path) -> None:
     (package / "errors.py").write_text("def fail() -> None:\n    raise OSError('here')\n")
     run(package, "from onggi import bundle; bundle.write()")
