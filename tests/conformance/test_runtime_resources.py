@@ -137,6 +137,8 @@ def test_stats(runtime: OciRuntime, running: str) -> None:
     data = event["data"]
     assert data["memory"]["usage"]["limit"] == 64 * MIB
     assert 0 < data["memory"]["usage"]["usage"] < 64 * MIB
+    assert data["memory"]["raw"]["pgfault"] > 0
+    assert "inactive_file" in data["memory"]["raw"]
     assert (data["pids"]["current"], data["pids"]["limit"]) == (1, 33)
     assert data["cpu"]["usage"]["total"] > 0
 

@@ -101,6 +101,15 @@ def measure(paths: Paths) -> Usage:
     return Usage(figures)
 
 
+def memory_stat(directories: Iterable[str]) -> dict[str, int]:
+    """Return what the kernel's memory.stat says of the container, by the kernel's own names.
+
+    Args: directories: the container's, of every hierarchy.
+    Returns: nothing where no memory controller counts.
+    """
+    return next(filter(None, (_keyed(f"{path}/memory.stat") for path in directories)), {})
+
+
 def oom_kills(directories: Iterable[str]) -> int:
     """Count the processes of the container that the kernel killed for want of memory.
 

@@ -79,11 +79,12 @@ def _stats(known: Record) -> dict[str, Any]:
     """Return what runc calls stats. Source: runc types/events.go."""
     try:
         usage = measure.measure(groups.directories(known))
+        stat = measure.memory_stat(known.cgroups)
     except FileNotFoundError:
         raise Conflict("container not running") from None
     return {
         "cpu": _cpu(usage),
-        "memory": _memory(usage),
+        "memory": _memory(usage, stat),
         "pids": _given(current=usage.pids, limit=usage.pids_limit),
         "blkio": _block_io(usage),
         "hugetlb": {},
@@ -107,13 +108,13 @@ def _cpu(usage: Usage) -> dict[str, Any]:
     }
 
 
-def _memory(usage: Usage) -> dict[str, Any]:
+def _memory(usage: Usage, stat: dict[str, int]) -> dict[str, Any]:
     return {
         "usage": _given(
             limit=usage.memory_limit_bytes, usage=usage.memory_bytes, max=usage.memory_peak_bytes
         ),
         "swap": _given(usage=usage.swap_bytes),
-        "raw": _given(inactive_file=usage.inactive_file_bytes),
+        "raw": stat,
     }
 
 
