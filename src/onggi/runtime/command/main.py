@@ -45,7 +45,6 @@ GLOBAL = Command(
     Option("rootless", "WHEN", "true, false or auto: accepted, found out here"),
     Option("criu", "PATH", "The criu that makes checkpoints (default: by $PATH)"),
     Option("version", "", "Print the version", short="v"),
-    Option("help", "", "Print this", short="h"),
     interspersed=False,
 )
 _EXAMPLE = """
@@ -55,7 +54,6 @@ A bundle is a directory with a configuration, config.json, and a file tree:
   onggi-runtime run try             run what it says, in a container named try
 "onggi-runtime COMMAND --help" tells what each command takes.
 """
-_HELP = Option("help", "", "Print this", short="h")
 
 
 def command() -> NoReturn:
@@ -110,27 +108,21 @@ def _run(name: str, words: Words, journal: Journal) -> int:
     if name not in COMMANDS:
         raise UsageError(f"no such command: {name!r}", hint=f"{NAME} --help lists them")
     module = _load(COMMANDS[name][0])
-    command = module.COMMAND
-    helpful = Command(
-        command.arguments,
-        command.least,
-        command.most,
-        *command.options,
-        _HELP,
-        interspersed=command.interspersed,
-    )
-    given = parse(helpful, words.arguments[1:], name)
+    given = parse(module.COMMAND, words.arguments[1:], name)
     if given.has("help"):
-        _print_help(f"{NAME} {name}", COMMANDS[name][1], helpful)
+        _print_help(f"{NAME} {name}", COMMANDS[name][1], module.COMMAND)
         return 0
-    runtime = Runtime(
+    return module.execute(given, _runtime(words, journal))
+
+
+def _runtime(words: Words, journal: Journal) -> Runtime:
+    return Runtime(
         root=words.text("root"),
         journal=journal,
         groups=words.text("cgroup-manager") != "disabled",
         criu=words.text("criu") or "criu",
         systemd=words.has("systemd-cgroup") or words.text("cgroup-manager") == "systemd",
     )
-    return module.execute(given, runtime)
 
 
 def _load(name: str) -> CommandModule:

@@ -39,8 +39,11 @@ class Option:
         return f"{short}--{self.name}" + (f" {self.value}" if self.value else "")
 
 
+_HELP = Option("help", "", "Print this", short="h")
+
+
 class Command:
-    """What a command takes: its arguments by name and number, and its options.
+    """What a command takes: its arguments by name and number, and its options, --help with them.
 
     interspersed: options may stand behind arguments. Where they may not, what follows the first
     argument is a program's own.
@@ -59,7 +62,7 @@ class Command:
         self.arguments = arguments
         self.least = least
         self.most = most
-        self.options = options
+        self.options = (*options, _HELP)
         self.interspersed = interspersed
 
 
