@@ -255,3 +255,23 @@ def _made(tree: Tree, make: Callable[[str], int], path: str) -> bool:
             raise
         return False
     return True
+
+
+@pytest.mark.parametrize("target", ["near", "/near"])
+@withstands("targets", "a directory exchanged for a link during a lookup")
+def test_a_link_put_where_a_directory_is_made_is_not_followed(
+    tree: Tree, monkeypatch: pytest.MonkeyPatch, target: str
+) -> None:
+    """Not even inside: a mount would hide another place than the one that was asked for."""
+    (tree.root / "near").mkdir()
+    make = os.mkdir
+
+    def be_late(name: bytes, mode: int, *, dir_fd: int) -> None:
+        os.symlink(target, name, dir_fd=dir_fd)
+        make(name, mode, dir_fd=dir_fd)
+
+    monkeypatch.setattr(os, "mkdir", be_late)
+    with pytest.raises(OSError) as caught:
+        tree.inside.make_directories("made/below")
+    assert caught.value.errno == errno.ELOOP
+    assert os.listdir(tree.root / "near") == []

@@ -129,6 +129,14 @@ def test_overlayfs_own_attributes_are_refused(root_dir: Path, name: str) -> None
     assert name in str(refused(root_dir, data))
 
 
+@withstands("names", "names with NUL")
+def test_an_attribute_s_name_has_no_nul(root_dir: Path) -> None:
+    """The kernel would take what stands before it for the name."""
+    data = archive(directory("a", pax_headers={"SCHILY.xattr.trusted.overlay.opaque\0": "y"}))
+    refused(root_dir, data)
+    refused(root_dir, archive(directory("a", pax_headers={"SCHILY.xattr.user.a\0b": "y"})))
+
+
 def test_names_may_be_odd(root_dir: Path) -> None:
     fs = unpacked(root_dir, archive(("new\nline", b""), ("é ü", b""), ("-rf", b""), ("a:b,c", b"")))
     assert sorted(os.listdir(fs)) == ["-rf", "a:b,c", "new\nline", "é ü"]
@@ -381,7 +389,11 @@ class TestWhiteouts:
         assert os.listdir(fs) == ["real"]
 
     @pytest.mark.parametrize(
-        "name", [".wh.", ".wh..", ".wh...", "a/.wh...", ".wh.a/b", "x/.wh.a/b", ".wh..wh..opq"]
+        "name",
+        [
+            *(".wh.", ".wh..", ".wh...", "a/.wh...", ".wh.a/b", "x/.wh.a/b", ".wh..wh..opq"),
+            *(".wh.a/of-many-letters", "x/.wh.a/.wh.b", ".wh.a/b/.wh.c"),
+        ],
     )
     @withstands("names", "whiteouts that climb")
     def test_those_that_climb_or_make_no_sense_are_refused(self, root_dir: Path, name: str) -> None:

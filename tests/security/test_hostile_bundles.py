@@ -331,6 +331,42 @@ def test_exec_makes_no_capability_inheritable(ours: OciRuntime) -> None:
     assert lines["CapInh"] == lines["CapAmb"] == "0" * 16
 
 
+# Opens the root of the host as every number that a program of ours might keep for itself.
+MANY_OPEN = 'for n in 3 4 5 6 7 8 9; do eval "exec $n</"; done; exec "$@"'
+
+
+@withstands("descriptors", "descriptors of the caller's passed on", by=BUNDLE)
+@pytest.mark.parametrize("verb", ["run", "exec"])
+def test_no_number_of_a_descriptor_is_passed_on(ours: OciRuntime, verb: str) -> None:
+    name = ours.identifier()
+    listing = ("ls", "/proc/self/fd")
+    bundle = ours.bundle(name, *(("sleep", "100") if verb == "exec" else listing))
+    words: list[str | Path] = ["run", "--bundle", bundle, name]
+    if verb == "exec":
+        ours("run", "--detach", "--bundle", bundle, name)
+        words = ["exec", name, *listing]
+    line = ["sh", "-c", MANY_OPEN, "sh", *ours.line(*words)]
+    done = subprocess.run(line, capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.split() == ["0", "1", "2", "3"]  # 3 is the listing's own
+
+
+@withstands("caller", "capabilities that the caller holds as inheritable or ambient", by=BUNDLE)
+def test_no_ambient_capability_is_kept_by_an_inheritable_one(ours: OciRuntime) -> None:
+    """The kernel takes from the ambient set what is not both permitted and inheritable."""
+    name = ours.identifier()
+
+    def change(config: Json) -> None:
+        config["process"]["capabilities"]["inheritable"] = ["CAP_KILL"]
+
+    bundle = ours.bundle(name, "cat", "/proc/self/status", change=change)
+    line = ["setpriv", "--inh-caps=+kill", "--ambient-caps=+kill"]
+    line += ours.line("run", "--bundle", bundle, name)
+    done = subprocess.run(line, capture_output=True, text=True, timeout=60, check=True)
+    sets = dict(each.split(":\t") for each in done.stdout.splitlines() if each.startswith("Cap"))
+    assert sets["CapInh"] == f"{1 << 5:016x}"
+    assert sets["CapAmb"] == "0" * 16
+
+
 @withstands("caller", "a user or group whose number means `as before`, which is root", by=BUNDLE)
 @pytest.mark.parametrize("member", ["uid", "gid", "additionalGids"])
 def test_no_number_of_a_user_means_root(ours: OciRuntime, member: str) -> None:
