@@ -271,7 +271,6 @@ def test_a_link_put_where_a_directory_is_made_is_not_followed(
         make(name, mode, dir_fd=dir_fd)
 
     monkeypatch.setattr(os, "mkdir", be_late)
-    with pytest.raises(OSError) as caught:
+    with pytest.raises(OSError, match="symbolic links"):
         tree.inside.make_directories("made/below")
-    assert caught.value.errno == errno.ELOOP
     assert os.listdir(tree.root / "near") == []

@@ -137,6 +137,11 @@ def test_an_attribute_s_name_has_no_nul(root_dir: Path) -> None:
     refused(root_dir, archive(directory("a", pax_headers={"SCHILY.xattr.user.a\0b": "y"})))
 
 
+@withstands("names", "names with NUL")
+def test_where_a_link_leads_has_no_nul(root_dir: Path) -> None:
+    refused(root_dir, archive(member("a", LINK, pax_headers={"linkpath": "x\0y"})))
+
+
 def test_names_may_be_odd(root_dir: Path) -> None:
     fs = unpacked(root_dir, archive(("new\nline", b""), ("é ü", b""), ("-rf", b""), ("a:b,c", b"")))
     assert sorted(os.listdir(fs)) == ["-rf", "a:b,c", "new\nline", "é ü"]
@@ -305,6 +310,20 @@ class TestDuplicates:
         assert (fs / "a").read_bytes() == b"2"
         assert (fs / "a").stat().st_uid == 0
         assert stat.S_IMODE((fs / "a").stat().st_mode) == 0o644
+
+    @pytest.mark.parametrize("kind", [LINK, tarfile.REGTYPE, tarfile.FIFOTYPE])
+    @withstands("names", "entries that replace each other")
+    def test_what_was_a_directory_gives_its_attributes_to_nothing(
+        self, root_dir: Path, kind: bytes
+    ) -> None:
+        """They are set last, when its name may be a link to another directory, or none."""
+        stated = directory("a", mode=0o777, uid=7, mtime=5)
+        fs = unpacked(
+            root_dir, archive(directory("b"), stated, member("a", kind, linkname="b", mode=0o644))
+        )
+        for path in (fs, fs / "b"):
+            status = path.stat()
+            assert (stat.S_IMODE(status.st_mode), status.st_uid) == (0o755, 0), path
 
     def test_a_directory_and_back(self, root_dir: Path) -> None:
         fs = unpacked(
