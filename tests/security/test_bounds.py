@@ -10,6 +10,7 @@ import pytest
 
 from onggi.runtime import log
 from onggi.runtime.monitor import Monitor
+from support.attackers import CONNECT
 from support.box import Box
 from support.logs import files
 from support.patience import SLOWER
@@ -122,23 +123,6 @@ def test_an_endless_writer_does_not_keep_its_container_alive(box: Box, tmp_path:
     assert box.see(container, ".State.Status") == "exited"
     with box.engine() as engine:  # something did come through
         assert sum(map(os.path.getsize, files(f"{engine.store.root}/containers/{container}")))
-
-
-CONNECT = r"""
-#include <errno.h>
-#include <stdio.h>
-#include <string.h>
-#include <sys/socket.h>
-#include <sys/un.h>
-int main(int argc, char **argv) {
-    struct sockaddr_un address = {AF_UNIX, ""};
-    strcpy(address.sun_path + 1, argv[1]);
-    int fd = socket(AF_UNIX, SOCK_STREAM, 0);
-    long result = connect(fd, (struct sockaddr *)&address, 3 + strlen(argv[1]));
-    printf("connect %s\n", result < 0 ? strerror(errno) : "SUCCEEDED");
-    return 0;
-}
-"""
 
 
 @withstands("neighbours", "abstract sockets of the host's", by=INSIDE)

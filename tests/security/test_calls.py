@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from support.attackers import TRACE
 from support.box import Box
 from support.programs import compiled, said
 from support.requirements import requires
@@ -136,19 +137,6 @@ def test_kernel_files_tell_nothing(box: Box) -> None:
     assert box.sh(f"({script} done; true) 2>/dev/null") == ""
     present = [path for path in READS if os.path.exists(path)]
     assert "/proc/keys" in present or "/proc/kcore" in present, "there is nothing to be hidden"
-
-
-TRACE = r"""
-#include <errno.h>
-#include <stdio.h>
-#include <string.h>
-#include <sys/ptrace.h>
-int main(void) {
-    long result = ptrace(PTRACE_ATTACH, 1, 0, 0);
-    printf("ptrace %s\n", result < 0 ? strerror(errno) : "SUCCEEDED");
-    return 0;
-}
-"""
 
 
 @withstands("calls", "ptrace of process 1 by another user", by=INSIDE)

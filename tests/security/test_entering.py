@@ -11,6 +11,7 @@ from onggi.linux import channel, device, procfs
 from onggi.runtime import failure, start
 from onggi.runtime.steps import devices, mounts, namespaces, process
 from onggi.runtime.steps.base import Context
+from support.attackers import TYPES
 from support.box import Box
 from support.child import run_in_child
 from support.looking import RACER, WATCHER
@@ -149,22 +150,6 @@ def test_an_image_cannot_choose_a_directory_outside(box: Box, tmp_path: Path) ->
             box("rmi", "-f", "hostile")
             assert done.returncode != 0, done.stdout
     assert box.attempt("image", "inspect", "hostile").returncode != 0
-
-
-TYPES = r"""
-#include <errno.h>
-#include <fcntl.h>
-#include <stdio.h>
-#include <string.h>
-#include <sys/ioctl.h>
-int main(void) {
-    for (int fd = 0; fd < 3; fd++)
-        if (ioctl(fd, TIOCSTI, "x") == 0) puts("TYPED");
-    int fd = open("/dev/tty", O_RDWR);
-    printf("terminal %s\n", fd < 0 ? strerror(errno) : "OPENED");
-    return 0;
-}
-"""
 
 
 @in_containers

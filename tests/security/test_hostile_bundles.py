@@ -19,7 +19,7 @@ from onggi.linux import cgroup
 from onggi.runtime.seccomp import profile
 from support.box import until
 from support.oci_runtimes import Json, OciRuntime, mapped
-from support.programs import compiled, said
+from support.programs import compiled
 from support.requirements import requires
 from support.swapping import SWAPPER
 from support.threats import BUNDLE, withstands
@@ -331,42 +331,6 @@ def test_exec_makes_no_capability_inheritable(ours: OciRuntime) -> None:
     assert lines["CapInh"] == lines["CapAmb"] == "0" * 16
 
 
-# Opens the root of the host as every number that a program of ours might keep for itself.
-MANY_OPEN = 'for n in 3 4 5 6 7 8 9; do eval "exec $n</"; done; exec "$@"'
-
-
-@withstands("descriptors", "descriptors of the caller's passed on", by=BUNDLE)
-@pytest.mark.parametrize("verb", ["run", "exec"])
-def test_no_number_of_a_descriptor_is_passed_on(ours: OciRuntime, verb: str) -> None:
-    name = ours.identifier()
-    listing = ("ls", "/proc/self/fd")
-    bundle = ours.bundle(name, *(("sleep", "100") if verb == "exec" else listing))
-    words: list[str | Path] = ["run", "--bundle", bundle, name]
-    if verb == "exec":
-        ours("run", "--detach", "--bundle", bundle, name)
-        words = ["exec", name, *listing]
-    line = ["sh", "-c", MANY_OPEN, "sh", *ours.line(*words)]
-    done = subprocess.run(line, capture_output=True, text=True, timeout=60, check=True)
-    assert done.stdout.split() == ["0", "1", "2", "3"]  # 3 is the listing's own
-
-
-@withstands("caller", "capabilities that the caller holds as inheritable or ambient", by=BUNDLE)
-def test_no_ambient_capability_is_kept_by_an_inheritable_one(ours: OciRuntime) -> None:
-    """The kernel takes from the ambient set what is not both permitted and inheritable."""
-    name = ours.identifier()
-
-    def change(config: Json) -> None:
-        config["process"]["capabilities"]["inheritable"] = ["CAP_KILL"]
-
-    bundle = ours.bundle(name, "cat", "/proc/self/status", change=change)
-    line = ["setpriv", "--inh-caps=+kill", "--ambient-caps=+kill"]
-    line += ours.line("run", "--bundle", bundle, name)
-    done = subprocess.run(line, capture_output=True, text=True, timeout=60, check=True)
-    sets = dict(each.split(":\t") for each in done.stdout.splitlines() if each.startswith("Cap"))
-    assert sets["CapInh"] == f"{1 << 5:016x}"
-    assert sets["CapAmb"] == "0" * 16
-
-
 @withstands("caller", "a user or group whose number means `as before`, which is root", by=BUNDLE)
 @pytest.mark.parametrize("member", ["uid", "gid", "additionalGids"])
 def test_no_number_of_a_user_means_root(ours: OciRuntime, member: str) -> None:
@@ -508,28 +472,6 @@ def test_no_cgroup_above_others_is_taken(
     assert done.returncode == 1
     assert "cgroup is not empty: 1 process(es) found" in done.stderr
     assert process.poll() is None
-
-
-@withstands(
-    "devices", "a raw disk made by mknod and opened", "/dev/mem made by mknod and opened", by=BUNDLE
-)
-@withstands(
-    "calls",
-    "io_uring",
-    "userfaultfd, bpf, perf",
-    "keyctl, add_key",
-    "new user namespaces, by unshare, clone and clone3",
-    "mount, pivot_root, setns, open_by_handle_at",
-    by=BUNDLE,
-)
-def test_nothing_of_the_host_s_devices_and_calls(ours: OciRuntime, calls_program: Path) -> None:
-    def root(path: Path) -> None:
-        shutil.copy(calls_program, path / "attack")
-
-    done = attack(ours, "/attack", change=with_cgroups, root=root)
-    results = said(done.stdout)
-    assert len(results) > 40, done
-    assert not [name for name, result in results.items() if result == "SUCCEEDED"], done.stdout
 
 
 @withstands("exhaustion", "processes and memory, as far as asked for", by=BUNDLE)

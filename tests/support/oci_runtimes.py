@@ -130,6 +130,16 @@ class OciRuntime:
         (path / "config.json").write_text(json.dumps(config))
         return path
 
+    def edit(
+        self, bundle: Path, change: Callable[[Json], object] = lambda _config: None, **process: Any
+    ) -> None:
+        """Change the configuration of a bundle, and members of its process."""
+        file = bundle / "config.json"
+        config = json.loads(file.read_text())
+        config["process"].update(process)
+        change(config)
+        file.write_text(json.dumps(config))
+
     def create(self, identifier: str, bundle: Path, *words: str | Path) -> None:
         """Create a container."""
         self("create", "--bundle", bundle, *words, identifier)
