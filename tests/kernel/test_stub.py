@@ -539,7 +539,8 @@ def test_what_is_born_does_nothing_before_its_parent_knows_of_it(tmp_path: Path)
 def test_what_is_born_waits_at_a_socket_to_be_started(tmp_path: Path) -> None:
     path = str(tmp_path / "start")
     listener_fd = channel.listen(path)
-    usher = python("print('runs')", mode=stub.BORN, listener_fd=listener_fd)
+    code = "import os; print(*sorted(os.listdir('/proc/self/fd')))"
+    usher = python(code, mode=stub.BORN, listener_fd=listener_fd)
     pid = born(usher)
     assert usher.report() == b""
     for word in (b"no", b"gone", b"g"):
@@ -554,5 +555,5 @@ def test_what_is_born_waits_at_a_socket_to_be_started(tmp_path: Path) -> None:
     assert channel.receive(fd)[0] == b""
     for one in (fd, listener_fd):
         os.close(one)
-    assert usher.end() == (0, b"runs\n")
+    assert usher.end() == (0, b"0 1 2 3\n"), "neither socket is the program's; 3 is the listing's"
     assert os.waitpid(pid, 0)[1] == 0

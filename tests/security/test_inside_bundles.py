@@ -4,7 +4,6 @@ import os
 import shutil
 import socket
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -63,7 +62,7 @@ class Jar:
 
 
 @pytest.fixture
-def jar(ours: OciRuntime) -> Iterator[Jar]:
+def jar(ours: OciRuntime) -> Jar:
     return Jar(ours)
 
 
