@@ -103,6 +103,11 @@ def enter(
     return Entered(pid, output_fd, report_fd)
 
 
+def keep_nothing_else() -> None:
+    """Have descriptors of this program's stay behind, but for those that `enter` is told of."""
+    process.close_range(3, process.LAST_FD, process.CLOSE_RANGE_CLOEXEC)
+
+
 def python(code: str, **options: object) -> Entered:
     """Run `code` behind `enter`."""
     return enter(PYTHON, ["python3", "-ISc", code], **options)  # type: ignore[arg-type]
@@ -228,7 +233,7 @@ def test_filter_is_loaded_before_the_program_runs(tmp_path: Path) -> None:
     assert entered.end() == (0, b"['2', '1']\n")
 
 
-@pytest.mark.parametrize("length", [0, 7, 8 * 4097], ids=["empty", "cut short", "too long"])
+@pytest.mark.parametrize("length", [0, 7, 12, 8 * 4097])  # of 8 bytes each is an instruction
 def test_filter_that_is_not_one_is_refused_before_the_program_runs(
     tmp_path: Path, length: int
 ) -> None:
@@ -250,9 +255,16 @@ def test_a_label_is_written_and_leaves_no_trace(tmp_path: Path, mode: bytes) -> 
     (tmp_path / "exec").touch()
     fd = os.open(tmp_path, os.O_PATH | os.O_DIRECTORY)
     env = [b"PATH=/bin", b"B=2"]
-    code = "import os; print([*os.environ, *os.popen('ls -l /proc/self/fd')])"
-    argv = ["python3", "-ISc", code]
-    entered = enter(PYTHON, argv, env, mode=mode, label=(fd, b"exec some profile"))
+    shown = "[os.path.realpath(f'/proc/self/fd/{n}') for n in os.listdir('/proc/self/fd')]"
+    argv = ["python3", "-ISc", f"import os; print([*os.environ, *{shown}])"]
+    entered = enter(
+        PYTHON,
+        argv,
+        env,
+        mode=mode,
+        label=(fd, b"exec some profile"),
+        before=keep_nothing_else,
+    )
     os.close(fd)
     assert entered.report() == b""
     status, output = entered.end()
@@ -540,7 +552,7 @@ def test_what_is_born_waits_at_a_socket_to_be_started(tmp_path: Path) -> None:
     path = str(tmp_path / "start")
     listener_fd = channel.listen(path)
     code = "import os; print(*sorted(os.listdir('/proc/self/fd')))"
-    usher = python(code, mode=stub.BORN, listener_fd=listener_fd)
+    usher = python(code, mode=stub.BORN, listener_fd=listener_fd, before=keep_nothing_else)
     pid = born(usher)
     assert usher.report() == b""
     for word in (b"no", b"gone", b"g"):
