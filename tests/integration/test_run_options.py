@@ -186,15 +186,15 @@ def test_signals_are_kept_from_the_program(jar: Onggi) -> None:
     script = (
         "trap 'echo told' USR1; echo ready; i=0; while [ $i -lt 8 ]; do sleep 0.1; i=$((i+1)); done"
     )
-    command = jar.start(
-        "run", "--rm", "--name", "deaf", "--sig-proxy=false", "busybox", "sh", "-c", script
-    )
+    command = jar.start("run", "--name", "deaf", "--sig-proxy=false", "busybox", "sh", "-c", script)
     assert command.stdout is not None
     assert command.stdout.readline() == "ready\n"
     command.send_signal(signal.SIGUSR1)  # which ends the command, and it alone
     command.communicate(timeout=30)
     assert command.returncode == -signal.SIGUSR1
     assert jar("wait", "deaf").stdout == "0\n"
+    assert jar("logs", "deaf").stdout == "ready\n"
+    jar("rm", "deaf")
 
 
 def test_a_name_that_moved_on_is_no_longer_shown(jar: Onggi) -> None:
