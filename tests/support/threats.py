@@ -191,6 +191,16 @@ FROM_INSIDE = (
         seen="CVE-2023-25809",
     ),
     Row(
+        "holder",
+        "it is known by PID, start time and boot, its namespace by number and IDs; containers have "
+        "PID namespaces of their own, and only the user may enter the directory of its record",
+        "signalled, traced, read or joined by another user of the host",
+        "signalled or seen from inside of a container",
+        "its PID, or its namespace's number, that something else has by now",
+        "a record of it that others could write",
+        no_bundle="the runtime command has none: each of its containers has a namespace of its own",
+    ),
+    Row(
         "neighbours",
         "namespaces of its own; nothing of the host's is mounted",
         "the host's loopback",

@@ -92,11 +92,19 @@ class Holder:
         if self.boot != identity.boot_id():
             return -1
         for pid in filter(str.isdigit, os.listdir("/proc")):
-            if _namespace(pid) == self.namespace:
+            if self._has(pid):
                 pidfd = _pidfd(int(pid), 0)
-                if pidfd >= 0 and _namespace(pid) == self.namespace:
+                if pidfd >= 0 and self._has(pid):
                     return pidfd
         return -1
+
+    def _has(self, pid: str) -> bool:
+        """Tell whether a process is in the namespace that was held.
+
+        Once that is gone, the kernel gives its number to the next that is made: a browser's, say.
+        One that has the same IDs gives the same rights.
+        """
+        return _namespace(pid) == self.namespace and own_ids.of_process(pid) == self.mapping
 
     def end(self) -> None:
         """End it, and wait for that; what else is in the namespace goes on."""

@@ -52,10 +52,14 @@ class Mapping:
         mapping.write_as_user(pid, UserMap(self.uids, self.gids))
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Mapping) and (self.uids, self.gids) == (other.uids, other.gids)
+        # The kernel orders them by itself where they are more than five.
+        return isinstance(other, Mapping) and self._ordered() == other._ordered()
 
     def __hash__(self) -> int:
-        return hash((self.uids, self.gids))
+        return hash(self._ordered())
+
+    def _ordered(self) -> tuple[tuple[Extent, ...], tuple[Extent, ...]]:
+        return tuple(sorted(self.uids)), tuple(sorted(self.gids))
 
 
 def allowed() -> Mapping:
@@ -65,6 +69,21 @@ def allowed() -> Mapping:
     if not all(ranges) or not all(map(program, PROGRAMS)):
         ranges = [[], []]
     return Mapping(*(_extents(one, more) for one, more in zip(own, ranges, strict=True)))
+
+
+def of_process(pid: str) -> Mapping | None:
+    """Return what the user namespace of a process maps, as seen from ours; None: it has ended."""
+    try:
+        uids, gids = (_lines(f"/proc/{pid}/{kind}_map") for kind in ("uid", "gid"))
+    except (FileNotFoundError, ProcessLookupError, PermissionError):
+        return None
+    return Mapping(uids, gids)
+
+
+def _lines(path: str) -> list[Extent]:
+    with open(path, encoding="ascii") as file:
+        lines = [line.split() for line in file]
+    return [(int(inside), int(host), int(count)) for inside, host, count in lines]
 
 
 def program(name: str) -> str:
