@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import NoReturn
 
-    from onggi.engine.containers import Container
+    from onggi.engine.container import Container
     from onggi.runtime.flows import Sink
     from onggi.runtime.session import Session as Channel
 
