@@ -34,6 +34,10 @@ _CONTROLLERS = {
     "memory": "no memory controller: --memory can't be used",
     "pids": "no pids controller: --pids-limit can't be used",
 }
+_UNDELEGATED = (
+    "no control groups: none were delegated to this user, so nothing can be limited or measured "
+    "(see docs/rootless.md)"
+)
 _SWAP = ("memory.memsw.limit_in_bytes", "memory.swap.max")
 _QUOTA = ("cpu.cfs_quota_us", "cpu.max")
 
@@ -134,10 +138,9 @@ def _security() -> Iterator[str]:
 def warnings() -> list[str]:
     """Say, a line each, what this host lacks for containers, and what does not work for it."""
     offered = cgroups.offered()
-    found = [*shortcomings.missing(), *_refused(read_host(offered))]
     if not offered and not user_namespace.is_first():
-        found.append("no control groups: none were delegated to this user, see docs/rootless.md")
-    return found
+        return [*shortcomings.missing(), _UNDELEGATED]  # which is why every controller is missing
+    return [*shortcomings.missing(), *_refused(read_host(offered))]
 
 
 def _refused(offered: Host) -> Iterator[str]:
