@@ -55,7 +55,6 @@ _RUN: tuple[Absent, ...] = (
             *("link-local-ip", "mac-address", "net-alias", "network-alias"),
         )
     ),
-    Absent("add-host", "write into /etc/hosts with -v FILE:/etc/hosts instead"),
     Absent(
         "restart",
         "nobody is there to start it again; let the host's service manager do it",
@@ -81,12 +80,8 @@ _RUN: tuple[Absent, ...] = (
     Absent("ipc", _OWN, fine=("", "private")),
     Absent("uts", _OWN, fine=("", "private")),
     Absent("cgroupns", _OWN, fine=("", "private")),
-    Absent("annotation", "attach a label with -l instead"),
-    Absent("label-file", "name each label with -l"),
-    Absent("device-cgroup-rule", "allow a device with --device"),
     Absent("gpus", "give it the devices with --device"),
     Absent("storage-opt", "what it writes is bounded by the disk"),
-    Absent("volumes-from", "name each volume with -v"),
     Absent("volume-driver", "volumes are directories of the host", fine=("", "local")),
     Absent("kernel-memory", "the kernel counts it in --memory"),
     Absent("cpu-rt-period", "processor time is shared by --cpus and --cpu-shares"),

@@ -36,19 +36,24 @@ def _filled_in(raw: str) -> str:
 
 
 def _file_lines(path: str) -> list[str]:
-    """Read an environment file: a variable a line, `#` comments, nothing is unquoted.
+    """Read an environment file: a variable a line.
 
     Source: docs.docker.com/reference/cli/docker/container/run, "--env-file".
     """
+    return [_file_variable(path, line) for line in _lines(path, "environment")]
+
+
+def _lines(path: str, kind: str) -> list[str]:
+    """Read a file of a pair a line; `#` begins a comment's line, nothing is unquoted."""
     try:
         with open(path, encoding="utf-8-sig") as file:
             lines = [line.rstrip("\r\n").lstrip() for line in file]
     except UnicodeDecodeError:
-        raise UsageError(f"environment file {path} is not UTF-8 text") from None
+        raise UsageError(f"{kind} file {path} is not UTF-8 text") from None
     except OSError as error:
         reason = (error.strerror or "").lower()
-        raise UsageError(f"cannot read environment file {path}: {reason}") from error
-    return [_file_variable(path, line) for line in lines if line and not line.startswith("#")]
+        raise UsageError(f"cannot read {kind} file {path}: {reason}") from error
+    return [line for line in lines if line and not line.startswith("#")]
 
 
 def _file_variable(path: str, line: str) -> str:
@@ -60,6 +65,11 @@ def _file_variable(path: str, line: str) -> str:
     return _filled_in(line)
 
 
+def label_lines(given: Given) -> list[str]:
+    """Return the labels that `--label-file` names, in order, as `labels` reads them."""
+    return [line for path in given.texts("label-file") for line in _lines(path, "label")]
+
+
 def labels(raws: Iterable[str]) -> dict[str, str]:
     """Return labels; a name alone has an empty value, and the last of equal names counts."""
     found = {}
@@ -67,6 +77,17 @@ def labels(raws: Iterable[str]) -> dict[str, str]:
         name, _, value = raw.partition("=")
         if not name:
             raise bad_value("-l, --label", raw, "expected NAME=VALUE or NAME")
+        found[name] = value
+    return found
+
+
+def container_annotations(raws: Iterable[str]) -> dict[str, str]:
+    """Return annotations of a container; the last of equal names counts."""
+    found = {}
+    for raw in raws:
+        name, equals, value = raw.partition("=")
+        if not name or not equals:
+            raise bad_value("--annotation", raw, "expected NAME=VALUE")
         found[name] = value
     return found
 

@@ -38,6 +38,8 @@ PROCESS = Section(
     attached.DETACH_KEYS,
     Switch("sig-proxy", "", "Pass the signals we get on to the program", on=True),
     Texts("label", "l", "NAME[=VALUE]", "Attach a label to the container"),
+    Texts("label-file", "", "FILE", "Attach labels from a file, one a line"),
+    Texts("annotation", "", "NAME=VALUE", "Tell the runtime and its hooks something of it"),
     Switch("explain", "", "Run nothing: print the shell script that would make the container"),
 )
 FILES = Section(
@@ -55,6 +57,12 @@ FILES = Section(
         "The same in words: type=bind|volume|tmpfs, source, target, readonly, bind-propagation, "
         "bind-recursive, volume-nocopy, tmpfs-size, tmpfs-mode",
     ),
+    Texts(
+        "volumes-from",
+        "",
+        "CONTAINER[:ro]",
+        "Mount what another container mounts, where it does, or read-only",
+    ),
     Texts("tmpfs", "", "DIR[:OPTIONS]", "Mount memory at DIR, as in /run:size=64m"),
     Switch("read-only", "", "Make the container's root read-only"),
     Text("shm-size", "", "BYTES", "Size of /dev/shm, 64m when not given"),
@@ -64,6 +72,12 @@ FILES = Section(
         "DEVICE[:PATH[:rwm]]",
         "Let it use a device of the host, or a directory of them",
     ),
+    Texts(
+        "device-cgroup-rule",
+        "",
+        "RULE",
+        "Let it use devices that it finds or makes itself, as in 'c 10:200 rwm'",
+    ),
 )
 ISOLATION = Section(
     "How it is isolated",
@@ -71,6 +85,7 @@ ISOLATION = Section(
     Text("net", "", "MODE", "The same, as older Docker spells it"),
     Text("hostname", "h", "NAME", "The container's host name"),
     Text("domainname", "", "NAME", "The container's NIS domain name"),
+    Texts("add-host", "", "NAME:ADDRESS", "Let it know one more host, in /etc/hosts"),
     Text("userns", "", "MODE", '"host": root is root; "auto": its users are nobody on the host'),
     Texts("cap-add", "", "CAPABILITY", "Let it keep a capability, or ALL"),
     Texts("cap-drop", "", "CAPABILITY", "Take a capability away, or ALL"),
@@ -222,6 +237,7 @@ def container_options(given: Given, *, detach: bool) -> ContainerOptions:
         domainname=given.text("domainname") or "",
         network=given.text("network") or given.text("net") or "none",
         volumes=given.texts("volume"),
+        volumes_from=given.texts("volumes-from"),
         mounts=[mounts.mount(raw) for raw in long_mounts if not mounts.is_tmpfs(raw)],
         tmpfs=given.texts("tmpfs")
         + [mounts.tmpfs(raw) for raw in long_mounts if mounts.is_tmpfs(raw)],
@@ -236,12 +252,15 @@ def container_options(given: Given, *, detach: bool) -> ContainerOptions:
         cap_drop=given.texts("cap-drop"),
         security_opt=_security(given.texts("security-opt")),
         userns=given.text("userns") or "host",
-        labels=pairs.labels(given.texts("label")),
+        labels=pairs.labels(pairs.label_lines(given) + given.texts("label")),
+        annotations=pairs.container_annotations(given.texts("annotation")),
+        extra_hosts=given.texts("add-host"),
         stop_signal=given.text("stop-signal") or "",
         stop_timeout=given.number("stop-timeout"),
         group_add=given.texts("group-add"),
         sysctls=pairs.sysctls(given.texts("sysctl")),
         devices=given.texts("device"),
+        device_cgroup_rules=given.texts("device-cgroup-rule"),
         limits=_limits(given),
         cgroup_parent=given.text("cgroup-parent") or "",
     )

@@ -8,7 +8,7 @@ import time
 from onggi.engine import limits, names, spec, volumes
 from onggi.engine.places import FILES, beneath, filters, root_directory, run_directory
 from onggi.engine.users import read_accounts
-from onggi.errors import AlreadyExists, Unsupported
+from onggi.errors import AlreadyExists, InvalidInput, Unsupported
 from onggi.image.images import ImageNotFound, get_image
 from onggi.linux import user_namespace
 from onggi.runtime import rights, rundir
@@ -248,7 +248,7 @@ def _require_profile(record: dict[str, Any]) -> None:
 def _contents(draft: _Draft) -> dict[str, str]:
     """Return the files that say who and where the container is, by name."""
     return {
-        "hosts": hosts(draft.options.network),
+        "hosts": hosts(draft.options.network) + _extra_hosts(draft.options),
         "hostname": f"{_hostname(draft)}\n",
         "resolv.conf": _read("/etc/resolv.conf"),
     }
@@ -257,6 +257,24 @@ def _contents(draft: _Draft) -> dict[str, str]:
 def hosts(network: str) -> str:
     """Return what /etc/hosts says on a network: what the host's own does, or loopback's names."""
     return (network == "host" and _read("/etc/hosts")) or _LOCALHOST
+
+
+def _extra_hosts(options: ContainerOptions) -> str:
+    """Return the lines of /etc/hosts for the hosts that were added.
+
+    Raises: InvalidInput: one is not NAME:ADDRESS, or means a gateway where there is none.
+    """
+    if not options.extra_hosts:
+        return ""
+    from onggi.build.options import parse_host
+
+    for text in options.extra_hosts:
+        if "host-gateway" in text and options.network != "host":
+            raise InvalidInput(
+                f"{text!r}: network {options.network!r} has no gateway", hint="name an address"
+            )
+    found = map(parse_host, options.extra_hosts)
+    return "".join(f"{address}\t{name}\n" for name, address in found)
 
 
 def _hostname(draft: _Draft) -> str:

@@ -40,6 +40,28 @@ def asked(text: str) -> tuple[Nodes, Nodes]:
     return nodes, [_rule(node, access) for node in nodes]
 
 
+def rule(text: str) -> dict[str, Any]:
+    """Read Docker's `--device-cgroup-rule`, a line such as "c 1:3 rwm"; return what it allows.
+
+    Raises: InvalidInput: it has another form.
+    Source: admin-guide/cgroup-v1/devices.rst, "Description".
+    """
+    kind, _, rest = text.partition(" ")
+    numbers, _, access = rest.partition(" ")
+    major, colon, minor = numbers.partition(":")
+    named = {key: word for key, word in (("major", major), ("minor", minor)) if word != "*"}
+    if (
+        kind not in ("a", "b", "c")
+        or not (colon and _is_access(access))
+        or not all(word.isascii() and word.isdigit() for word in named.values())
+    ):
+        raise InvalidInput(
+            f"invalid device cgroup format {text!r}", hint="as in 'c 1:3 rwm' or 'b 8:* r'"
+        )
+    counted = {key: int(word) for key, word in named.items()}
+    return {"allow": True, "type": kind, **counted, "access": access}
+
+
 def bound(text: str) -> Nodes:
     """Read the same; return mounts that show the host's nodes, where none can be made."""
     source, target, _ = parse(text)

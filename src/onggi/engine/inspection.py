@@ -159,6 +159,11 @@ def _host_config(record: Json) -> Json:
         "CapDrop": options["cap_drop"],
         "CgroupnsMode": "private",
         "GroupAdd": options["group_add"],
+        # What came after the first records of this kind may be missing in one.
+        "VolumesFrom": options.get("volumes_from", []),
+        "ExtraHosts": options.get("extra_hosts", []),
+        "DeviceCgroupRules": options.get("device_cgroup_rules", []),
+        "Annotations": options.get("annotations", {}),
         "Sysctls": options.get("sysctls", {}),
         "IpcMode": "private",
         "OomScoreAdj": request.oom_score_adj or 0,

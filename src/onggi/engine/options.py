@@ -40,20 +40,24 @@ class ContainerOptions:
 
     entrypoint: None keeps the image's, an empty list removes it. env: "NAME=value". volumes:
     "source:target[:options]". tmpfs: "target[:options]". mounts: dicts of type, source, target,
-    readonly. limits: resource flags by Docker's names without dashes before them, such as
+    readonly. volumes_from: "container[:ro]". extra_hosts: "name:address". device_cgroup_rules: as
+    "c 1:3 rwm". limits: resource flags by Docker's names without dashes before them, such as
     {"cpus": "0.5", "memory": "128m", "ulimit": ["nofile=1024"]}.
     """
 
     __slots__ = (
+        "annotations",
         "cap_add",
         "cap_drop",
         "cgroup_parent",
         "command",
         "detach",
+        "device_cgroup_rules",
         "devices",
         "domainname",
         "entrypoint",
         "env",
+        "extra_hosts",
         "group_add",
         "hostname",
         "image",
@@ -76,6 +80,7 @@ class ContainerOptions:
         "user",
         "userns",
         "volumes",
+        "volumes_from",
         "workdir",
     )
 
@@ -93,6 +98,7 @@ class ContainerOptions:
         domainname: str = "",
         network: str = "none",
         volumes: list[str] | None = None,
+        volumes_from: list[str] | None = None,
         mounts: list[dict[str, Any]] | None = None,
         tmpfs: list[str] | None = None,
         tty: bool = False,
@@ -107,11 +113,14 @@ class ContainerOptions:
         security_opt: list[str] | None = None,
         userns: str = "host",
         labels: dict[str, str] | None = None,
+        annotations: dict[str, str] | None = None,
+        extra_hosts: list[str] | None = None,
         stop_signal: str = "",
         stop_timeout: int | None = None,
         group_add: list[str] | None = None,
         sysctls: dict[str, str] | None = None,
         devices: list[str] | None = None,
+        device_cgroup_rules: list[str] | None = None,
         limits: dict[str, Any] | None = None,
         cgroup_parent: str = "",
     ) -> None:
@@ -126,6 +135,7 @@ class ContainerOptions:
         self.domainname = domainname
         self.network = network
         self.volumes = volumes or []
+        self.volumes_from = volumes_from or []
         self.mounts = mounts or []
         self.tmpfs = tmpfs or []
         self.tty = tty
@@ -140,11 +150,14 @@ class ContainerOptions:
         self.security_opt = security_opt or []
         self.userns = userns
         self.labels = labels or {}
+        self.annotations = annotations or {}
+        self.extra_hosts = extra_hosts or []
         self.stop_signal = stop_signal
         self.stop_timeout = stop_timeout
         self.group_add = group_add or []
         self.sysctls = sysctls or {}
         self.devices = devices or []
+        self.device_cgroup_rules = device_cgroup_rules or []
         self.limits = limits or {}
         self.cgroup_parent = cgroup_parent
 

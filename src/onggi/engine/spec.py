@@ -111,7 +111,7 @@ def build(options: ContainerOptions, parts: Parts, *, root: str) -> dict[str, An
         "process": _process(options, parts),
         "mounts": _mounts(options, parts),
         "linux": linux,
-        "annotations": dict(options.labels),
+        "annotations": {**options.labels, **options.annotations},
     }
     if options.network != "host" or options.hostname:
         config["hostname"] = options.hostname or parts.identifier[:12]
@@ -302,7 +302,7 @@ def _mounts(options: ContainerOptions, parts: Parts) -> list[dict[str, Any]]:
 def _add_resources(linux: dict[str, Any], options: ContainerOptions, parts: Parts) -> None:
     rules = linux["resources"]["devices"]
     nodes = []
-    if options.privileged or options.devices:
+    if options.privileged or options.devices or options.device_cgroup_rules:
         from onggi.engine import devices
 
         nodes += devices.all_of_host() if options.privileged else []
@@ -311,6 +311,7 @@ def _add_resources(linux: dict[str, Any], options: ContainerOptions, parts: Part
             # In a user namespace nobody may make nodes; see `_mounts`.
             nodes += more if options.userns == "host" and parts.rights.users is None else []
             rules += allowed
+        rules += map(devices.rule, options.device_cgroup_rules)
     if nodes:
         linux["devices"] = nodes
     linux["resources"] = {**parts.resources, "devices": rules}

@@ -254,13 +254,40 @@ def resolve(
     for target in targets:
         if targets.count(target) > 1:
             raise InvalidInput(f"duplicate mount point: {target}")
+    others = (mount for text in options.volumes_from for mount in _of_another(text, store))
+    lent = {mount.target: mount for mount in others if mount.target not in targets}
     asked += [
-        VolumeMount(kind="volume", source="", target=path)
-        for path in _declared(image_volumes)
-        if path not in targets
+        *lent.values(),
+        *(
+            VolumeMount(kind="volume", source="", target=path)
+            for path in _declared(image_volumes)
+            if path not in targets and path not in lent
+        ),
     ]
     asked.sort(key=lambda one: one.target)
     return [_found(mount, store, instead) for mount in asked]
+
+
+def _of_another(text: str, store: Store) -> Iterator[VolumeMount]:
+    """Yield what `--volumes-from CONTAINER[:MODE]` lends, as it is there or as MODE says.
+
+    Raises: ContainerNotFound; InvalidInput: the mode is neither "ro" nor "rw".
+    """
+    name, _, mode = text.partition(":")
+    words = [word for word in mode.split(",") if word]
+    if not set(words) <= {"ro", "rw", "z", "Z"} or {"ro", "rw"} <= set(words):
+        raise InvalidInput(f"invalid mode for volumes-from: {mode!r}", hint="ro or rw")
+    for shown in store.containers.load(store.containers.resolve(name))["mounts"]:
+        held = [word for word in shown["Mode"].split(",") if word and word not in ("ro", "rw")]
+        access = [word for word in ("ro", "rw") if word in words]
+        access = access or ([] if shown["RW"] else ["ro"])
+        yield VolumeMount(
+            kind=shown["Type"],
+            source=shown["Source"],
+            target=shown["Destination"],
+            name=shown.get("Name", ""),
+            options=tuple(held + access),
+        )
 
 
 def _declared(image_volumes: tuple[str, ...]) -> Iterator[str]:
