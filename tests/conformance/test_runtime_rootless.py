@@ -387,6 +387,29 @@ def test_a_part_of_cgroup_v2_that_was_delegated(ours: UserRuntime, part: Path) -
 
 
 @requires("cgroup2")
+@pytest.mark.parametrize(
+    ("resources", "said"),
+    [
+        ({"devices": [{"allow": True, "access": "rwm"}]}, "device rules are the host's root's"),
+        ({"rdma": {"none": {"hcaHandles": 1}}}, "that was delegated to this user"),
+    ],
+)
+def test_an_update_says_what_a_user_lacks(
+    ours: UserRuntime, part: Path, tmp_path: Path, resources: Json, said: str
+) -> None:
+    ours.before = ["sh", "-c", 'echo 0 > "$1/session/cgroup.procs"; shift; exec "$@"', "sh"]
+    ours.before.append(str(part))
+    name = ours.identifier()
+    ours("run", "--detach", "--bundle", ours.bundle(name, "sleep", "100"), name)
+    (tmp_path / "wanted").write_text(json.dumps(resources))
+    with (tmp_path / "wanted").open() as wanted:
+        done = ours.attempt("update", "--resources", "-", name, stdin=wanted)
+    ours("delete", "--force", name)
+    assert done.returncode == 1
+    assert said in done.stderr
+
+
+@requires("cgroup2")
 def test_no_part_is_used_where_none_is_wanted(ours: UserRuntime, part: Path) -> None:
     script = 'echo 0 > "$1/session/cgroup.procs"; shift; exec "$@"'
     ours.before = ["sh", "-c", script, "sh", str(part)]

@@ -8,6 +8,7 @@ from onggi.errors import Conflict, InvalidInput, Unsupported
 from onggi.linux import cgroup
 from onggi.resources import change, host, settings
 from onggi.resources.spelling import parse_memory_swap, parse_size
+from onggi.runtime import rights
 from onggi.runtime.command import bundle, groups, record, schema
 from onggi.runtime.command.words import Command, Option, UsageError
 from onggi.runtime.steps.base import Context
@@ -89,7 +90,7 @@ def execute(words: Words, runtime: Runtime) -> int:
         changed = _merged(config["linux"].get("resources", {}), wanted)
         directories = groups.directories(known)
         hierarchies = [hierarchy for hierarchy, _ in directories]
-        planned = settings.settings(changed, hierarchies, host.control_files(hierarchies))
+        planned = _settings(changed, hierarchies)
         steps = _plan_devices(config["linux"].get("resources", {}), changed, directories)
         _apply([*steps, *_plan_shares(words, known), *_plan_scope(known, planned, changed)])
         change.write(planned, directories)
@@ -144,12 +145,27 @@ def _merged(before: dict[str, Any], wanted: dict[str, Any]) -> dict[str, Any]:
     return parts
 
 
+def _settings(changed: dict[str, Any], hierarchies: list[Hierarchy]) -> list[Setting]:
+    """Return the numbers to write, or refuse them with what this user lacks."""
+    try:
+        return settings.settings(changed, hierarchies, host.control_files(hierarchies))
+    except Unsupported as error:
+        if rights.gather().is_rootless:
+            error.hint = "limits take a part of cgroup v2 that was delegated to this user"
+        raise
+
+
 def _plan_devices(
     before: dict[str, Any], changed: dict[str, Any], directories: list[tuple[Hierarchy, str]]
 ) -> list[Step]:
     """Return the steps to the device rules that are to hold, if they are to be others."""
     if not changed.get("devices"):
         return []
+    if rights.gather().is_rootless:
+        raise Unsupported(
+            "device rules are the host's root's to set",
+            hint="the container has none: in its user namespace nobody makes device nodes",
+        )
     from onggi.runtime.plan.device_change import plan_device_change
 
     rules = before.get("devices", [])
