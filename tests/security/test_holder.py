@@ -16,7 +16,9 @@ from support.ordinary import UID, Ordinary, is_holder, ordinary_user
 from support.requirements import requires
 from support.threats import INSIDE, withstands
 
-pytestmark = requires("root", "busybox", "overlayfs", "user-namespaces", "newuidmap")
+pytestmark = requires(
+    "root", "busybox", "overlayfs", "user-namespaces", "newuidmap", "shared-python"
+)
 
 ANOTHER = UID + 1  # another user of the host
 # Says of each way to get hold of a process what became of it: "done", or the errno.
