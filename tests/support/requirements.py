@@ -93,13 +93,16 @@ def _has_network() -> bool:
 
 
 def _may_anybody_run(interpreter: str) -> bool:
-    """Tell whether a user without rights may run it: one below /root is root's alone."""
+    """Tell whether a user without rights may run it, and load its library.
+
+    What lies below /root is root's alone.
+    """
     line = [interpreter, "-IS", "-c", ""]
     try:
-        subprocess.run(line, check=True, user=NOBODY, group=NOBODY, extra_groups=[])
+        done = subprocess.run(line, check=False, user=NOBODY, group=NOBODY, extra_groups=[])
     except PermissionError:
         return False
-    return True
+    return done.returncode == 0
 
 
 def _has_capability(name: str) -> bool:
