@@ -22,6 +22,8 @@ from support.requirements import requires
 
 pytestmark = [requires("root", "busybox", "criu"), pytest.mark.time_limit(60)]
 
+# What slept is told by criu that it was interrupted, at which Debian 13's `sleep` ends.
+STAYING = ("sh", "-c", "while :; do sleep 100; done")
 COUNT = "i=0; while :; do i=$((i+1)); echo $i > /memory/count; sleep 0.02; done"
 
 
@@ -161,7 +163,7 @@ def test_rights_stay(jar: Jar, user: int) -> None:
         limits = (processes_of(pid) / "limits").read_text().splitlines()
         return [line for line in status if line.startswith(names)] + limits
 
-    jar.start("sleep", "100", change=limited)
+    jar.start(*STAYING, change=limited)
     before = rights()
     jar.checkpoint()
     jar.restore()
@@ -175,7 +177,7 @@ def test_that_no_privileges_are_gained(our_jar: Jar) -> None:
         with_memory(config)
         config["process"]["noNewPrivileges"] = True
 
-    jar = our_jar.start("sleep", "100", change=guarded)
+    jar = our_jar.start(*STAYING, change=guarded)
     done = jar.runtime.attempt("checkpoint", *jar.places, jar.name)
     if done.returncode:
         assert re.search(r"criu 3\.\d+ forgets noNewPrivileges", done.stderr)
@@ -188,7 +190,7 @@ def test_that_no_privileges_are_gained(our_jar: Jar) -> None:
 
 def test_privileges_that_would_be_gained(our_jar: Jar) -> None:
     """As with a criu that forgets: what is restored may do more than the bundle allows."""
-    jar = our_jar.start("sleep", "100")
+    jar = our_jar.start(*STAYING)
     jar.checkpoint()
     config = json.loads((jar.bundle / "config.json").read_text())
     config["process"]["noNewPrivileges"] = True
@@ -223,7 +225,7 @@ def test_what_the_host_lends(jar: Jar, tmp_path: Path) -> None:
             entry = {"destination": target, "type": "bind", "source": str(tmp_path / source)}
             config["mounts"].append({**entry, "options": ["rbind", "ro"]})
 
-    jar.start("sleep", "100", change=lent)
+    jar.start(*STAYING, change=lent)
     jar.checkpoint()
     for file in ("directory/name", "file"):
         (tmp_path / file).write_text("after")
@@ -242,7 +244,7 @@ def test_a_link_to_what_is_lent(our_jar: Jar, tmp_path: Path) -> None:
         entry = {"destination": "/link/there", "type": "bind", "source": str(tmp_path)}
         config["mounts"].append({**entry, "options": ["bind"]})
 
-    jar.start("sleep", "100", change=lent)
+    jar.start(*STAYING, change=lent)
     jar.checkpoint()
     jar.restore()
     assert jar.shell("cat /etc/real/there/name") == "lent"
@@ -258,7 +260,7 @@ def test_limits_and_cgroup_files(jar: Jar) -> None:
             {**entry, "options": ["nosuid", "noexec", "nodev", "ro"]},
         ]
 
-    jar.start("sleep", "100", change=limited)
+    jar.start(*STAYING, change=limited)
     read = "cat /sys/fs/cgroup/pids/pids.max 2>/dev/null || cat /sys/fs/cgroup/pids.max"
     assert jar.shell(read) == "55\n"
     jar.checkpoint()
@@ -360,7 +362,7 @@ def test_in_the_foreground(jar: Jar) -> None:
 
 
 def test_the_pid_file(jar: Jar, tmp_path: Path) -> None:
-    jar.start("sleep", "100")
+    jar.start(*STAYING)
     jar.checkpoint()
     jar.restore("--pid-file", tmp_path / "pid")
     assert int((tmp_path / "pid").read_text()) == jar.runtime.state(jar.name)["pid"]
@@ -378,7 +380,7 @@ def test_a_joined_network_namespace(jar: Jar) -> None:
             entries = config["linux"]["namespaces"]
             next(one for one in entries if one["type"] == "network")["path"] = path
 
-        jar.start("sleep", "100", change=join)
+        jar.start(*STAYING, change=join)
         jar.checkpoint()
         jar.restore()
         pid = jar.runtime.state(jar.name)["pid"]
@@ -393,7 +395,7 @@ def test_hooks(jar: Jar, tmp_path: Path) -> None:
         script = f"cat > {tmp_path}/told; readlink /proc/self/ns/net > {tmp_path}/net"
         config["hooks"] = {"createRuntime": [{"path": "/bin/sh", "args": ["sh", "-c", script]}]}
 
-    jar.start("sleep", "100", change=note)
+    jar.start(*STAYING, change=note)
     jar.checkpoint("--empty-ns", "network")
     (tmp_path / "told").unlink()
     jar.restore("--empty-ns", "network")
@@ -465,7 +467,7 @@ def test_a_root_without_the_mount_points(our_jar: Jar) -> None:
         entry = {"destination": "/given/here", "type": "bind", "source": "/bin/busybox"}
         config["mounts"].append({**entry, "options": ["bind"]})
 
-    jar = our_jar.start("sleep", "100", change=lent)
+    jar = our_jar.start(*STAYING, change=lent)
     jar.checkpoint()
     shutil.rmtree(jar.bundle / "rootfs" / "given")
     (jar.bundle / "rootfs" / "memory").rmdir()
@@ -492,7 +494,7 @@ def test_one_that_only_waits_to_be_started(jar: Jar) -> None:
     ],
 )
 def test_what_is_refused(our_jar: Jar, words: list[str], why: str) -> None:
-    jar = our_jar.start("sleep", "100")
+    jar = our_jar.start(*STAYING)
     refused = jar.runtime.attempt("checkpoint", *jar.places, *words, jar.name)
     assert (refused.returncode, why in refused.stderr) == (1, True)
     assert jar.runtime.state(jar.name)["status"] == "running"
@@ -506,7 +508,7 @@ def test_no_checkpoint_to_restore(jar: Jar) -> None:
 
 
 def test_a_broken_checkpoint_leaves_nothing(our_jar: Jar) -> None:
-    jar = our_jar.start("sleep", "100")
+    jar = our_jar.start(*STAYING)
     jar.checkpoint()
     next((jar.work.parent / "images").glob("core-1.img")).write_bytes(b"nothing of criu's")
     line = ["restore", "--detach", "--bundle", str(jar.bundle), *jar.places, jar.name]
