@@ -50,6 +50,24 @@ true
 """
 
 
+@pytest.mark.parametrize(
+    ("name", "controller"), [("pids", "pids"), ("memory", "memory"), ("cpus", "cpu")]
+)
+def test_no_limit_is_advised_that_would_be_refused(
+    user: Ordinary, name: str, controller: str
+) -> None:
+    """Nothing was delegated to this user."""
+    report = told(user, "busybox")
+    assert f"takes the {controller} controller" in findings(report)[f"bounds:{name}"][1]
+    text = user("security", "busybox").stdout
+    assert not [word for word in ("--pids-limit", "--memory", "--cpus") if word in text]
+    container = user("run", "-d", "busybox", "sleep", "600").stdout.strip()
+    option = {"pids": "--pids-limit=99", "memory": "--memory=99m", "cpus": "--cpus=1"}[name]
+    done = user.run("onggi", "update", option, container)
+    assert done.returncode == 1
+    assert "was not delegated to this user here" in done.stderr
+
+
 def test_the_user_s_files_are_the_user_s(user: Ordinary) -> None:
     words = ("-v", f"{user.home}:/mine", "busybox")
     assert findings(told(user, *words))["mount:writable:/mine"][0] in ("low", "medium")

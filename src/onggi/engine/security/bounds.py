@@ -35,22 +35,30 @@ def _pids(facts: Facts) -> Finding:
     if facts.limits.pids is not None:
         return Finding("bounds:pids", OK, f"at most {facts.limits.pids} processes and threads")
     what = "any number of processes: it can leave the host none"
-    return Finding("bounds:pids", MEDIUM, what, Remedy(("--pids-limit", str(PIDS_LIMIT))))
+    return _unbounded(facts, "pids", MEDIUM, what, "--pids-limit", str(PIDS_LIMIT))
 
 
 def _memory(facts: Facts) -> Finding:
     if facts.limits.memory is not None:
         return Finding("bounds:memory", OK, f"at most {facts.limits.memory // _MEBI} MiB of memory")
     what = "any amount of memory: it can take the host's, and others are killed for it"
-    return Finding("bounds:memory", MEDIUM, what, Remedy(("--memory", "512m")))
+    return _unbounded(facts, "memory", MEDIUM, what, "--memory", "512m")
 
 
 def _cpus(facts: Facts) -> Finding:
     if facts.limits.cpus is not None:
         what = f"at most {facts.limits.cpus:g} processors' worth of time"
         return Finding("bounds:cpus", OK, what)
-    what = "as much processor time as is free"
-    return Finding("bounds:cpus", LOW, what, Remedy(("--cpus", "1")))
+    return _unbounded(facts, "cpus", LOW, "as much processor time as is free", "--cpus", "1")
+
+
+def _unbounded(facts: Facts, name: str, severity: str, what: str, *option: str) -> Finding:
+    """Name the option that bounds it, unless it would be refused to this user."""
+    controller = "cpu" if name == "cpus" else name
+    if facts.rootless and controller not in facts.controllers:
+        lacking = f"a limit takes the {controller} controller, which was not delegated to this user"
+        return Finding(f"bounds:{name}", severity, f"{what}; {lacking}")
+    return Finding(f"bounds:{name}", severity, what, Remedy(option))
 
 
 def _score(facts: Facts) -> Finding:

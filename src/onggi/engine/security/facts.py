@@ -149,10 +149,11 @@ class Facts:
     record: the container's, also of one that nobody makes. trees: the directories that its root is
     made of, the topmost first. program: its seccomp filter, empty for none. namespaces: kind ->
     OWN, HOST, or who else is in it. masked: the kernel's files, of those that should be, that are
-    hidden.
+    hidden. controllers: by which whoever makes it may limit it.
     """
 
     __slots__ = (
+        "controllers",
         "credentials",
         "devices",
         "limits",
@@ -187,8 +188,10 @@ class Facts:
         limits: Limits,
         network_path: str,
         rootless: bool,
+        controllers: frozenset[str],
         others: Sequence[Other] = (),
     ) -> None:
+        self.controllers = controllers
         self.pid = pid
         self.record = record
         self.trees = trees

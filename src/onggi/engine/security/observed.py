@@ -65,6 +65,7 @@ def facts(engine: Engine, container: Container, pid: int) -> Facts:
         limits=_limits(container, pid),
         network_path=f"/proc/{pid}/ns/net",
         rootless=identities.is_rootless(),
+        controllers=engine.host.controllers,
         others=_others(container, pid),
     )
 

@@ -53,6 +53,7 @@ def facts(engine: Engine, record: Json, trees: list[str]) -> Facts:
         devices=identities.device_rules(record),
         limits=_limits(config),
         rootless=identities.is_rootless(),
+        controllers=engine.host.controllers,
         network_path="new" if "network" in kinds else "",
     )
 
