@@ -1,9 +1,11 @@
 """What the runtime reads: a configuration that is no file, records that others may write."""
 
 import os
+from pathlib import Path
 
 import pytest
 
+from support.command import Onggi
 from support.oci_runtimes import Json, OciRuntime
 from support.requirements import requires
 from support.threats import BUNDLE, withstands
@@ -93,3 +95,20 @@ def test_no_directory_on_the_way_to_records_is_made_for_all_to_write(ours: OciRu
     top = ours.root.parents[1]
     for place in (top, *top.rglob("*")):
         assert place.is_symlink() or not place.stat().st_mode & 0o022, place
+
+
+@withstands("neighbours", "the store and the run directory opened by other users of the host")
+def test_no_directory_on_the_way_to_a_store_or_a_volume_is_made_for_all_to_write(
+    root_dir: Path,
+) -> None:
+    onggi = Onggi(root_dir / "deep/down/store")
+    before = os.umask(0)
+    try:
+        onggi("bootstrap", "busybox")
+        onggi("run", "--rm", "-v", f"{root_dir}/made/for/it:/it", "busybox", "true")
+    finally:
+        os.umask(before)
+    made = [path for path in root_dir.rglob("*") if path.is_dir() and "layers" not in path.parts]
+    assert len(made) > 20
+    assert not [path for path in made if path.stat().st_mode & 0o022]
+    onggi("system", "reset", "--force")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from onggi.errors import Conflict, InvalidInput, NotFound
+from onggi.linux import directories
 from onggi.store.names import require_name
 
 TYPE_CHECKING = False
@@ -390,7 +391,7 @@ def make(mounts: list[VolumeMount], trees: list[str], store: Store, container: s
             known = {**record, "container": container} if mount.is_anonymous else record
             store.volumes.create(mount.name, known)
         elif not os.path.exists(mount.source):
-            os.makedirs(mount.source, exist_ok=True)
+            directories.make(mount.source, 0o755)
     fill(mounts, trees, store)
 
 

@@ -26,6 +26,7 @@ from __future__ import annotations
 import os
 
 from onggi.errors import Corrupt, InvalidInput, Unsupported
+from onggi.linux import directories
 from onggi.store import workshop as workshops
 from onggi.store.atomic import is_unused_name, read_file, unlink_if_exists, write_file
 from onggi.store.blobs import Blobs
@@ -121,7 +122,7 @@ def _require_layout(root: str) -> None:
     try:
         schema = read_file(f"{root}/schema")
     except FileNotFoundError:
-        os.makedirs(root, 0o700, exist_ok=True)
+        directories.make(root, 0o700)
         _require_no_others(root)
         _make_layout(root)
         return
@@ -133,7 +134,7 @@ def _require_layout(root: str) -> None:
 
 def _make_layout(root: str) -> None:
     for name in _DIRECTORIES:
-        os.makedirs(f"{root}/{name}", 0o700, exist_ok=True)
+        directories.make(f"{root}/{name}", 0o700)
     with Lock(f"{root}/locks/index"):
         for name in filter(is_unused_name, os.listdir(root)):
             unlink_if_exists(f"{root}/{name}")  # of somebody who was killed here

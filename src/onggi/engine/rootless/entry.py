@@ -16,7 +16,7 @@ import os
 from onggi.engine import places
 from onggi.engine.rootless import delegated, holder
 from onggi.errors import Conflict, Denied, InvalidInput
-from onggi.linux import namespace, process
+from onggi.linux import directories, namespace, process
 from onggi.store.locks import Lock
 
 # Where an ordinary user's store lies. Source: XDG Base Directory Specification.
@@ -50,8 +50,8 @@ def enter(root: str) -> None:
     run = f"{root}/run"
     places.require_own(root)
     try:
-        os.makedirs(root, 0o700, exist_ok=True)
-        os.makedirs(run, 0o700, exist_ok=True)
+        directories.make(root, 0o700)
+        directories.make(run, 0o700)
     except PermissionError as error:
         raise Denied(
             f"cannot make a store at {root}: {(error.strerror or '').lower()}: {error.filename}",

@@ -18,7 +18,7 @@ import os
 import time
 
 from onggi.errors import AlreadyExists, Corrupt, InvalidInput, NotFound
-from onggi.linux import cgroup, identity
+from onggi.linux import cgroup, directories, identity
 from onggi.oci import jsontext
 
 TYPE_CHECKING = False
@@ -207,7 +207,7 @@ def make(root: str, record: Record) -> Folder:
     Raises: AlreadyExists; InvalidInput: the record's ID is no name.
     """
     require_identifier(record.id)
-    _make_root(root)
+    directories.make(root, 0o711)
     _sweep(root)
     path, half_made = f"{root}/{record.id}", f"{root}/{_HALF_MADE}{os.getpid()}"
     os.mkdir(half_made, 0o711)
@@ -225,16 +225,6 @@ def make(root: str, record: Record) -> Folder:
             raise AlreadyExists("container with given ID already exists") from error
         raise
     return Folder(path, record.id, fd)
-
-
-def _make_root(root: str) -> None:
-    """Make the directory and those above it, none of them anybody else's to write to."""
-    before = os.umask(0o022)
-    try:
-        os.umask(before | 0o022)
-        os.makedirs(root, 0o711, exist_ok=True)
-    finally:
-        os.umask(before)
 
 
 def _sweep(root: str) -> None:
