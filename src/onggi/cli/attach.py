@@ -32,12 +32,5 @@ COMMAND = Command(
 def execute(given: Given, invocation: Invocation) -> int:
     """Stay with the container; return its program's exit code."""
     container = invocation.engine.containers.get(given.arguments[0])
-    options = container.record["options"]
-    interactive = options["interactive"] and not given.on("no-stdin")
-    streams = attached.streams(
-        interactive=interactive, tty=options["tty"], detach_keys=given.text("detach-keys")
-    )
-    session = container.attach(streams)
-    return attached.follow(
-        session, interactive=interactive, tty=options["tty"], forward=given.on("sig-proxy")
-    )
+    wanted = not given.on("no-stdin")
+    return attached.stay(given, container, container.attach, interactive=wanted)

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from types import FrameType, TracebackType
     from typing import Protocol
 
+    from onggi.cli.options import Given
+    from onggi.engine.containers import Container
     from onggi.engine.options import Exit
 
     Handler = Callable[[int, FrameType | None], None]
@@ -84,6 +86,22 @@ def streams(*, interactive: bool, tty: bool, detach_keys: str | None = None) -> 
         stderr_fd=STDERR,
         terminal=tty,
         detach_keys=(detach_keys or USUAL_KEYS) if tty and interactive else "",
+    )
+
+
+def stay(
+    given: Given, container: Container, begin: Callable[[Streams], Session], *, interactive: bool
+) -> int:
+    """Stay with a container that `begin` attaches us to; return its program's exit code.
+
+    Args: interactive: pass our input on, if the container was made to take some.
+    """
+    options = container.record["options"]
+    interactive = interactive and options["interactive"]
+    keys = given.text("detach-keys")
+    session = begin(streams(interactive=interactive, tty=options["tty"], detach_keys=keys))
+    return follow(
+        session, interactive=interactive, tty=options["tty"], forward=given.on("sig-proxy")
     )
 
 

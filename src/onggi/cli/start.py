@@ -56,11 +56,5 @@ def _stay(given: Given, invocation: Invocation) -> int:
     if len(given.arguments) > 1:
         raise ManyAttached("you cannot start and attach multiple containers at once")
     container = invocation.engine.containers.get(given.arguments[0])
-    options = container.record["options"]
-    interactive = given.on("interactive") and options["interactive"]
-    keys = given.text("detach-keys")
-    streams = attached.streams(interactive=interactive, tty=options["tty"], detach_keys=keys)
-    session = container.start(streams)
-    return attached.follow(
-        session, interactive=interactive, tty=options["tty"], forward=given.on("sig-proxy")
-    )
+    wanted = given.on("interactive")
+    return attached.stay(given, container, container.start, interactive=wanted)
