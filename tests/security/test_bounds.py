@@ -206,3 +206,22 @@ def _reached_by_nobody(directory: str) -> bool:
     return (
         subprocess.run(line, capture_output=True, timeout=10 * SLOWER, check=False).returncode == 0
     )
+
+
+KINDS = ("cgroup", "ipc", "mnt", "net", "pid", "time", "uts")
+
+
+@withstands("neighbours", "a namespace that is the host's, or another container's", by=INSIDE)
+@pytest.mark.parametrize("verb", ["run", "exec"])
+def test_every_namespace_is_its_own(box: Box, verb: str) -> None:
+    script = (
+        f"for k in {' '.join(KINDS)}; do readlink /proc/self/ns/$k; done; cat /proc/self/cgroup"
+    )
+    other = box.up()
+    shown = box.inside(box.up(), script) if verb == "exec" else box.sh(script)
+    own, groups = shown.split()[: len(KINDS)], shown.split()[len(KINDS) :]
+    hosts = {os.readlink(f"/proc/self/ns/{kind}") for kind in KINDS}
+    assert len(own) == len(KINDS)
+    assert not hosts.intersection(own)
+    assert not set(own).intersection(box.inside(other, script).split())
+    assert {line.split(":")[2] for line in groups} == {"/"}

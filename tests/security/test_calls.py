@@ -215,3 +215,30 @@ def test_a_program_gains_nothing_by_what_its_file_says(box: Box, tmp_path: Path)
     assert box(*words, "busybox", "/gain").stdout == f"1000 CapEff:\t{0:016x}\n"
     willing = ["--security-opt", "no-new-privileges=false"]
     assert box(*words, *willing, "busybox", "/gain").stdout.startswith("0 "), "nothing to gain"
+
+
+GUARDED = ("/dev/mqueue", "/dev/shm", "/proc", "/sys", "/sys/fs/cgroup")
+
+
+@withstands(
+    "devices", "a device or program made where the kernel's file systems are written to", by=INSIDE
+)
+@pytest.mark.parametrize("network", ["none", "host"])
+def test_nothing_is_opened_or_executed_where_the_kernel_is_written_to(
+    box: Box, network: str
+) -> None:
+    script = (
+        "cp /bin/busybox /dev/shm/true && mknod /dev/shm/zero c 1 5 || exit 1;"
+        "/dev/shm/true && echo RAN; head -c 1 /dev/shm/zero && echo READ; cat /proc/self/mountinfo"
+    )
+    willing = ["--security-opt", "no-new-privileges=false", "--network", network]
+    shown = box.sh(script, *willing)
+    assert "RAN" not in shown
+    assert "READ" not in shown
+    flags = {line.split()[4]: set(line.split()[5].split(",")) for line in shown.splitlines()}
+    for place, words in flags.items():
+        if place.startswith("/sys/fs/cgroup") or place in GUARDED:
+            assert {"nosuid", "nodev", "noexec"} <= words, place
+    assert set(GUARDED) <= set(flags)
+    assert "nosuid" in flags["/dev"]
+    assert {"nosuid", "noexec"} <= flags["/dev/pts"]

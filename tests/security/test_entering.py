@@ -2,15 +2,19 @@
 
 import os
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from onggi.errors import Internal
 from onggi.linux import channel, device, procfs
-from onggi.runtime import failure, start
+from onggi.linux.process import start_time
+from onggi.runtime import enter, failure, start
 from onggi.runtime.steps import devices, mounts, namespaces, process
-from onggi.runtime.steps.base import Context
+from onggi.runtime.steps.base import Context, Step
+from onggi.runtime.stub import stub
 from support.attackers import TYPES
 from support.box import Box
 from support.child import run_in_child
@@ -82,8 +86,6 @@ def test_the_program_between_cannot_be_changed(box: Box) -> None:
 
 
 def test_sealed_means_sealed_from_the_first_moment() -> None:
-    from onggi.runtime.stub import stub
-
     fd = stub.sealed()
     try:
         for attempt in (
@@ -185,6 +187,18 @@ def test_a_directory_outside_the_root_is_noticed(tmp_path: Path) -> None:
     run_in_child(body, "mount", "pid")
 
 
+class Import(Step):
+    """Import a module of files that nobody has imported."""
+
+    __slots__ = ()
+
+    def apply(self, context: Context) -> None:
+        __import__("this")
+
+    def describe(self) -> str:
+        return "import a module"
+
+
 @withstands("names", "a library or module of the image's loaded by what enters it")
 def test_no_module_is_loaded_from_a_file_once_a_container_is_entered() -> None:
     """CVE-2019-14271: docker loaded the image's libnss into a process of the host's."""
@@ -192,12 +206,9 @@ def test_no_module_is_loaded_from_a_file_once_a_container_is_entered() -> None:
     context = Context()
     context.report_fd = theirs
 
-    def enter() -> None:
-        __import__("this")  # a module of files that nobody has imported
-
     child = os.fork()
     if child == 0:
-        start.confined(enter, [], context)
+        start.confined(lambda: Import().apply(context), [], context)
     os.close(theirs)
     message, _ = channel.receive(ours)
     os.close(ours)
@@ -205,6 +216,17 @@ def test_no_module_is_loaded_from_a_file_once_a_container_is_entered() -> None:
     told = failure.decode(message)
     assert told is not None
     assert "ModuleNotFoundError" in told.text
+
+
+@withstands("names", "a library or module of the image's loaded by what enters it")
+def test_no_module_is_loaded_from_a_file_by_exec() -> None:
+    plan = enter.EntryPlan([], [], [Import()], [process.Execute(("true",), ())])
+    ours = start_time(os.getpid())
+    entry = enter.Entry(
+        identifier="x", pid=os.getpid(), start_ticks=ours, cgroups=(), kinds=(), process={}
+    )
+    with pytest.raises(failure.StartFailed, match="ModuleNotFoundError"):
+        enter.enter_planned(plan, entry, (0, 1, 2))
 
 
 @withstands("descriptors", "a forged report through the descriptor that failures are told by")
@@ -215,6 +237,46 @@ def test_a_forged_failure_is_no_failure_of_ours() -> None:
     decoded = failure.decode(honest.encode())
     assert decoded is not None
     assert decoded.number == 2
+
+
+@withstands("descriptors", "a forged report through the descriptor that failures are told by")
+def test_only_a_child_of_ours_is_born() -> None:
+    """Who is inside may have got at the descriptor by which a birth is told of."""
+    ours, theirs = channel.pair()
+    heard = enter.Heard()
+    heard.is_ready = True
+    for pid in (0, -1, 1, os.getpid(), os.getppid(), 1 << 40):
+        assert heard.take(ours, stub.BIRTH, [], pid)
+        assert heard.pid == 0, pid
+    child = os.fork()
+    if child == 0:
+        channel.receive(theirs)
+        os._exit(0)
+    assert heard.take(ours, stub.BIRTH, [], child)
+    os.waitpid(child, 0)
+    os.close(ours)
+    os.close(theirs)
+    assert heard.pid == child
+
+
+@withstands("descriptors", "a forged report through the descriptor that failures are told by")
+@pytest.mark.parametrize("message", [b"hooks", b"devices", b"seccomp 3", b"terminal", b"created"])
+def test_nothing_is_done_for_a_program_that_is_ready(message: bytes) -> None:
+    """What comes then may be from the user's program, and asks the host for something."""
+    ours, theirs = channel.pair()
+    asked: list[bytes] = []
+
+    def meet(said: bytes) -> bool:
+        asked.append(said)
+        return said == message
+
+    channel.send(theirs, b"ready")
+    channel.send(theirs, message, (0,) if message == b"terminal" else ())
+    os.close(theirs)
+    with pytest.raises((failure.StartFailed, Internal)):
+        start.hear(ours, 0, process.Execute(("true",), ()), meet)
+    os.close(ours)
+    assert asked == [b"ready"]
 
 
 @withstands("own program", "dumpable again after a change of user, where the host says so")
@@ -259,10 +321,11 @@ def test_a_device_s_mode_is_set_through_no_link(
         devices.MakeDevice("/dev/zero", "c", 1, 5, mode=0o666).apply(context)
         assert (root / "dev/zero").stat().st_mode & 0o777 == 0o666
         monkeypatch.setattr(device, "mknod", make_and_swap)
-        devices.MakeDevice("/dev/null", "c", 1, 3, mode=0o666).apply(context)
+        devices.MakeDevice("/dev/null", "c", 1, 3, mode=0o666, uid=7, gid=7).apply(context)
     finally:
         os.close(context.root_fd)
-    assert victim.stat().st_mode & 0o777 == 0o600
+    status = victim.stat()
+    assert (status.st_mode & 0o777, status.st_uid, status.st_gid) == (0o600, 0, 0)
 
 
 @withstands("masks", "/dev/null is another file when a path is masked")
@@ -349,13 +412,17 @@ def test_a_race_for_a_mount_s_target_stays_inside(box: Box, tmp_path: Path) -> N
 @pytest.mark.parametrize("verb", ["run", "exec"])
 def test_nothing_of_the_caller_s_state_is_inherited(box: Box, verb: str) -> None:
     words = ["exec", box.up()] if verb == "exec" else ["run", "--rm", "busybox"]
-    script = "umask; grep SigIgn /proc/self/status; pwd"
+    script = "umask; grep -E 'SigIgn|SigBlk' /proc/self/status; pwd"
     line = box.line(*words, "sh", "-c", script)
+    block = "import os, signal, sys; signal.pthread_sigmask(0, {1, 2, 3, 10, 15, 17}); "
+    block += "os.execv(sys.argv[1], sys.argv[1:])"
     hostile = ["sh", "-c", "umask 777; trap '' TERM HUP USR1; exec \"$@\"", "sh"]
+    hostile += [sys.executable, "-ISc", block]
     done = subprocess.run(
         [*hostile, *line], capture_output=True, text=True, timeout=60, cwd="/proc", check=True
     )
-    umask, _, ignored, directory = done.stdout.split()
+    umask, _, blocked, _, ignored, directory = done.stdout.split()
+    assert int(blocked, 16) == 0
     # Signals 32 and 33 are the C library's own: its posix_spawn(3) has children ignore them.
     assert (umask, int(ignored, 16) & ~(3 << 31), directory) == ("0022", 0, "/")
 
@@ -395,8 +462,6 @@ def test_capabilities_of_the_caller_s_are_left_behind(box: Box, verb: str) -> No
 
 @withstands("process ids", "a process id that another process has by now")
 def test_a_process_that_is_another_by_now_is_not_entered() -> None:
-    from onggi.linux.process import start_time
-
     context = Context()
     right = start_time(os.getpid())
     with pytest.raises(ProcessLookupError):

@@ -1,6 +1,7 @@
 """What the configuration of an image asks for, when a container is made of it."""
 
 import os
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,8 +9,9 @@ import pytest
 
 from support.box import Box
 from support.builds import add_busybox
+from support.oci_runtimes import Json, OciRuntime
 from support.requirements import requires
-from support.threats import INSIDE, withstands
+from support.threats import BUNDLE, INSIDE, withstands
 
 pytestmark = requires("root", "overlayfs", "busybox")
 
@@ -76,3 +78,28 @@ def test_a_working_directory_is_made_inside(
         shown = box("run", "--rm", *options, image, "pwd").stdout
         assert shown == f"{outside}/more/deep\n"
     assert os.listdir(outside) == []
+
+
+@withstands("names", "a passwd file that is a link, a fifo or endless", by=BUNDLE)
+@requires("cgroup-memory")
+@pytest.mark.parametrize("kind", ["fifo", "endless", "directory", "disk"])
+def test_a_home_is_looked_up_in_a_plain_file(ours: OciRuntime, kind: str) -> None:
+    """By the first process, within the memory that the container has."""
+
+    def change(config: Json) -> None:
+        config["linux"]["resources"]["memory"] = {"limit": 96 << 20}
+
+    name = ours.identifier()
+    bundle = ours.bundle(name, "sh", "-c", "echo $HOME", change=change)
+    passwd = bundle / "rootfs/etc/passwd"
+    if kind == "fifo":
+        os.mkfifo(passwd)
+    elif kind == "directory":
+        passwd.mkdir()
+    elif kind == "disk":
+        os.mknod(passwd, 0o600 | stat.S_IFBLK, os.makedev(8, 0))
+    else:
+        passwd.touch()
+        os.truncate(passwd, 300 << 30)
+    done = ours.attempt("run", "--bundle", bundle, name, timeout=60)
+    assert (done.returncode, done.stdout) == (0, "/\n"), done

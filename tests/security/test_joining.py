@@ -9,8 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from onggi.linux import capability
+from onggi.linux import capability, channel, mount
+from onggi.runtime import joined
+from onggi.runtime.steps import mounts, namespaces
+from onggi.runtime.steps.base import Context
+from onggi.runtime.stub import stub
 from support.box import until
+from support.child import run_in_child
 from support.looking import RACER, WATCHER
 from support.oci_runtimes import Json, OciRuntime, mapped, wait_for_end
 from support.programs import compiled
@@ -280,3 +285,59 @@ def test_what_takes_a_process_of_ours_inside_is_refused(ours: OciRuntime, what: 
     assert done.returncode == 1
     assert "in the PID namespace of others" in json.dumps(done.stderr)
     assert not ours.remains(name)
+
+
+@withstands(
+    "own program", "looked at through /proc while it is made in the PID namespace of others"
+)
+def test_what_begins_a_procfs_has_nothing_of_the_host(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For a moment others have a name for it, and with that for its root and its descriptors."""
+
+    def look(*_words: object, report_fd: int, stub_fd: int, **_rest: object) -> None:
+        found = [os.listdir("/"), *capability.capget(), capability.ambient()]
+        open_now = [fd for fd in range(64) if _is_open(fd)]
+        channel.send(
+            report_fd, json.dumps([*found, open_now == sorted([report_fd, stub_fd])]).encode()
+        )
+        os._exit(0)
+
+    monkeypatch.setattr(stub, "exec_stub", look)
+    ours, theirs = channel.pair()
+    stub_fd = stub.sealed()
+    child = os.fork()
+    if child == 0:
+        os.close(ours)
+        joined._be_beside(namespaces.JoinNamespace("pid", "/proc/self/ns/pid"), theirs, stub_fd)
+    for fd in (theirs, stub_fd):
+        os.close(fd)
+    root, *sets, alone = json.loads(channel.receive(ours)[0])
+    os.close(ours)
+    os.waitpid(child, 0)
+    assert root == []
+    assert sets == [1 << capability.NUMBERS["CAP_SYS_ADMIN"]] * 4
+    assert alone, "other descriptors are open"
+
+
+def _is_open(fd: int) -> bool:
+    try:
+        os.fstat(fd)
+    except OSError:
+        return False
+    return True
+
+
+@withstands(
+    "own program", "looked at through /proc while it is made in the PID namespace of others"
+)
+def test_what_was_begun_elsewhere_is_proven_to_be_a_procfs(tmp_path: Path) -> None:
+    """Who is inside could have had something else begun, and handed over."""
+
+    def body() -> None:
+        (tmp_path / "proc").mkdir()
+        context = Context()
+        mounts.BindRoot(str(tmp_path)).apply(context)
+        context.procfs_fds = [mount.fsopen("tmpfs")]
+        with pytest.raises(OSError, match="cross-device"):
+            mounts.MountFilesystem("proc", "proc", "/proc", ()).apply(context)
+
+    run_in_child(body, "mount")

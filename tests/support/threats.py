@@ -138,6 +138,7 @@ FROM_INSIDE = (
         "/proc/sysrq-trigger and /proc/irq",
         "/sys and its helpers",
         "/proc/kcore, /proc/keys, /sys/firmware and the like read",
+        "a device or program made where the kernel's file systems are written to",
         kernels="on cgroup v1 the rules are files, on v2 a BPF program; each is tried where it is, "
         "and v2 alone in a virtual machine (tests/vm)",
     ),
@@ -209,6 +210,7 @@ FROM_INSIDE = (
         "what is mounted below the host's /sys, with the host's network",
         "the store and the run directory opened by other users of the host",
         "a root that is the host's, or leads there",
+        "a namespace that is the host's, or another container's",
         "records of containers that another user of the host wrote, or may write to",
         seen="CVE-2020-15257, CVE-2021-41091, CVE-2024-25621",
     ),

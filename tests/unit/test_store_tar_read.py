@@ -221,6 +221,7 @@ def test_a_huge_extended_header_is_not_read(kind: bytes) -> None:
         patched(block(), 124, b"1_0\0"),
         patched(block(), 124, b"0000009\0"),
         patched(block(), 124, b"\xff" * 12),
+        patched(block(), 124, b"\xff" * 10 + b"\xfe\0") + END,  # whole blocks, but less than none
         patched(block(), 124, b"\x80" + b"\x7f" * 11),
         patched(block(), 108, b"\xff" * 8),
         patched(block(b"x", b"3"), 329, b"7777777\0"),
@@ -390,6 +391,14 @@ def test_a_sparse_map_by_hand() -> None:
 def test_sparse_maps_that_lie(map_lines: bytes) -> None:
     with pytest.raises(BadArchive):
         read(sparse_1_0(map_lines, data=b"0123456789"))
+
+
+@withstands("bombs", "sparse giants")
+@pytest.mark.parametrize("pieces", [b"99999999\n", b"0" * 600])
+def test_a_map_of_a_sparse_file_has_an_end(pieces: bytes) -> None:
+    """It is refused for what it says, before it is read."""
+    with pytest.raises(BadArchive, match="too long"):
+        read(sparse_1_0(pieces, data=bytes(4096)))
 
 
 @withstands("bombs", "sparse giants")
