@@ -61,7 +61,8 @@ def inside(runtime: UserRuntime, script: str, *mounts: Json, **linux: Any) -> st
 
 
 def bound(source: str | Path, target: str) -> Json:
-    options = ["rbind", "rw", "dev"]
+    """Return a mount of the host's: nodev, as where that is so, like Debian's /dev/shm, it stays."""
+    options = ["rbind", "rw", "nodev"]
     return {"destination": target, "type": "bind", "source": str(source), "options": options}
 
 
