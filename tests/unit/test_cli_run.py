@@ -68,6 +68,10 @@ def test_a_plain_run() -> None:
         ("-c 512", {"limits": {"cpu-shares": "512"}}),
         ("--oom-kill-disable", {"limits": {"oom-kill-disable": "true"}}),
         ("--net host", {"network": "host"}),
+        ("--add-host a:1 --add-host b=2", {"extra_hosts": ["a:1", "b=2"]}),
+        ("--volumes-from a --volumes-from b:ro", {"volumes_from": ["a", "b:ro"]}),
+        ("--annotation a=1 --annotation a=2=3", {"annotations": {"a": "2=3"}}),
+        ("--device-cgroup-rule=a", {"device_cgroup_rules": ["a"]}),
         ("--sysctl a.b=1 --sysctl a.b=2=3", {"sysctls": {"a.b": "2=3"}}),
     ],
 )
@@ -95,6 +99,8 @@ def test_every_option_changes_something() -> None:
         "env",
         "mount",
         "label",
+        "label-file",
+        "annotation",
         "sysctl",
     }
     for option in COMMAND.options():
