@@ -61,7 +61,7 @@ def inside(runtime: UserRuntime, script: str, *mounts: Json, **linux: Any) -> st
 
 
 def bound(source: str | Path, target: str) -> Json:
-    """Return a mount of the host's: nodev, as where that is so, like Debian's /dev/shm, it stays."""
+    """Return a mount of the host's, nodev: where that is so, as in /dev/shm, it stays so."""
     options = ["rbind", "rw", "nodev"]
     return {"destination": target, "type": "bind", "source": str(source), "options": options}
 
