@@ -254,3 +254,57 @@ def wait_for_end_of(scope: Path) -> None:
     while scope.exists():
         assert time.monotonic() < deadline, list(scope.iterdir())
         time.sleep(0.1)
+
+
+def units() -> set[str]:
+    words = ["systemctl", "list-units", "--all", "--plain", "--no-legend", "--type=scope,slice"]
+    text = subprocess.run(words, capture_output=True, text=True, check=True, timeout=60).stdout
+    return {line.split()[0] for line in text.splitlines()}
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        f"{SLICE}:pre:a\nb",
+        f'{SLICE}:pre:"a"',
+        f"{SLICE}:pre:{'a' * 300}",
+        f"{SLICE}:$(reboot):a",
+        f"{SLICE}:..:../../a",
+        "--help:pre:a",
+        ":--help:",
+    ],
+)
+def test_a_name_that_no_scope_may_have_makes_nothing(ours: OciRuntime, path: str) -> None:
+    def change(config: Json) -> None:
+        config["linux"]["cgroupsPath"] = path
+
+    name = ours.identifier()
+    bundle = ours.bundle(name, "true", change=change)
+    before = units()
+    done = ours.attempt("--systemd-cgroup", "create", "--bundle", bundle, name)
+    assert done.returncode == 1
+    assert done.stderr.count("level=error") == 1, done.stderr
+    assert not (ours.root / name).exists()
+    assert units() <= before
+
+
+@pytest.mark.parametrize("slice_", [SLICE, "another.slice"])
+def test_a_scope_of_that_name_stays_whose_it_is(ours: OciRuntime, slice_: str) -> None:
+    name = ours.identifier()
+    words = ["systemd-run", "--scope", f"--slice={slice_}", f"--unit=pre-{name}.scope"]
+    with subprocess.Popen([*words, "sleep", "1000"]) as owner:
+        try:
+            deadline = time.monotonic() + 60
+            while show(name)["ActiveState"] != "active":
+                assert time.monotonic() < deadline
+                time.sleep(0.1)
+            bundle = ours.bundle(name, "sleep", "1000", change=in_scope(name))
+            done = ours.attempt("--systemd-cgroup", "create", "--bundle", bundle, name)
+            assert done.returncode == 1
+            ours("delete", "--force", name)
+            assert owner.poll() is None
+            assert show(name)["ActiveState"] == "active"
+            assert show(name)["TasksMax"] != "33"
+        finally:
+            owner.kill()
+    wait_until_gone(name)
