@@ -124,6 +124,7 @@ FROM_INSIDE = (
         "the mount is made writable again",
         "a user namespace is made, to be allowed to mount there",
         "a place among the host's cgroups that is not the container's own",
+        "flags of the host's cgroup mounts set anew by mounting another",
         seen="CVE-2022-0492",
         kernels="`release_agent` is a file of v1; on v2 the other attacks remain",
     ),

@@ -18,6 +18,7 @@ from onggi.runtime.plan.container import Plan, plan_container
 from onggi.runtime.steps import cgroups, devices, mounts, namespaces, process
 from onggi.runtime.steps.base import Step
 from support.plans import HOSTS, IDENTIFIER, configuration, host, plan
+from support.threats import withstands
 
 TEXTS = Path(__file__).parent / "plans"
 
@@ -216,3 +217,20 @@ def test_a_root_of_several_mounts_is_refused() -> None:
     several = [Mount(type="overlay", source="overlay", options=())] * 2
     with pytest.raises(InvalidInput, match="root file system of 2 mounts"):
         plan_container(configuration(), several, host(), identifier=IDENTIFIER)
+
+
+@withstands("cgroups", "flags of the host's cgroup mounts set anew by mounting another")
+def test_without_a_cgroup_namespace_v2_is_bound_and_not_mounted() -> None:
+    config = configuration()
+    shown = {"destination": "/sys/fs/cgroup", "type": "cgroup", "source": "cgroup"}
+    config["mounts"] = [{**shown, "options": ["ro", "nosuid"]}]
+    namespaced = plan(config, kind="v2").container
+    assert mounts.MountFilesystem("cgroup2", "cgroup", "/sys/fs/cgroup", ("ro", "nosuid")) in (
+        namespaced
+    )
+    kinds = config["linux"]["namespaces"]
+    config["linux"]["namespaces"] = [kind for kind in kinds if kind["type"] != "cgroup"]
+    steps = plan(config, kind="v2").container
+    view = mounts.BindMount("/sys/fs/cgroup", "/sys/fs/cgroup", ("bind", "ro", "nosuid"))
+    assert view in steps
+    assert not [step for step in steps if getattr(step, "fstype", "").startswith("cgroup")]

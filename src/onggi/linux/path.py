@@ -58,7 +58,9 @@ RESOLVE_CACHED = 0x20  # since Linux 5.12
 OPEN_HOW = struct.Struct("=QQQ")
 
 _MAX_LINKS = 40  # as the kernel's MAXSYMLINKS
-_MAX_RACES = 128  # lookups begun again before a storm of renames counts as a failure
+# Lookups begun again before a storm of renames counts as a failure: tenths of a second of them.
+# With `..` in a path any rename anywhere disturbs one, and a neighbour may rename all the time.
+_MAX_RACES = 10_000
 
 _openat2 = bind_syscall("openat2", c_int, c_char_p, c_char_p, c_size_t)
 

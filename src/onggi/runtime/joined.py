@@ -150,7 +150,7 @@ class _Usher:
         context.proc_fd = procfs.open_proc()
         for step in self._plan.container:
             if isinstance(step, mounts.MountFilesystem) and step.fstype == "proc":
-                context.procfs_fds.append(_begin_procfs(join, context.stub_fd))
+                context.procfs_fds.append(_begin_procfs(join))
         if self._follow is None and len(self._joins) == 1:
             return os.open(join.path, os.O_RDONLY | os.O_CLOEXEC)
         if self._follow is None:
@@ -171,14 +171,18 @@ def _waiting_last(steps: list[Step], context: Context) -> Iterator[Step]:
             yield step
 
 
-def _begin_procfs(join: namespaces.JoinNamespace, stub_fd: int) -> int:
+def _begin_procfs(join: namespaces.JoinNamespace) -> int:
     """Return a procfs of the PID namespace, begun with fsopen(2), which the caller owns."""
+    # Not the file that the first process becomes: who looks in there might hold this one open for
+    # writing, in vain, for it is sealed, but nothing can be executed meanwhile (ETXTBSY).
+    stub_fd = stub.sealed()
     ours, theirs = channel.pair()
     pid = os.fork()
     if pid == 0:
         os.close(ours)
         _be_beside(join, theirs, stub_fd)
     os.close(theirs)
+    os.close(stub_fd)
     try:
         message = channel.receive(ours)[0]
         if len(message) != stub.NUMBER_BYTES:

@@ -13,7 +13,7 @@ import pytest
 
 from onggi.linux import cgroup
 from support.box import Box, cgroup_file, until
-from support.oci_runtimes import Json
+from support.oci_runtimes import Json, OciRuntime, without
 from support.ordinary import UID, ordinary_user
 from support.ordinary_runtimes import UserRuntime
 from support.requirements import requires
@@ -185,3 +185,28 @@ def test_limits_of_an_ordinary_user(parent: Path) -> None:
         finally:
             ours("delete", "--force", name)
         assert not group.exists()
+
+
+def test_who_shares_the_host_s_cgroup_namespace_changes_no_flag_of_its_mount(
+    root_dir: Path,
+) -> None:
+    """In that namespace every mount of cgroup2 sets the flags of all of them."""
+
+    def shared(config: Json) -> None:
+        without(config, "cgroup")
+        view = {"destination": "/sys/fs/cgroup", "type": "cgroup", "source": "cgroup"}
+        config["mounts"].append({**view, "options": ["nosuid", "noexec", "nodev", "ro"]})
+
+    runtime = OciRuntime("onggi", root_dir)
+    before = flags_of_the_mount()
+    assert "nsdelegate" in before
+    script = "ls -d /sys/fs/cgroup/onggi; echo 1 >/sys/fs/cgroup/cgroup.procs || echo refused"
+    done = runtime.run("sh", "-c", script, change=shared)
+    assert done.stdout.split() == ["/sys/fs/cgroup/onggi", "refused"], done.stderr
+    assert flags_of_the_mount() == before
+    runtime.clean()
+
+
+def flags_of_the_mount() -> str:
+    lines = Path("/proc/self/mounts").read_text().splitlines()
+    return next(line for line in lines if line.split()[1] == str(TOP))

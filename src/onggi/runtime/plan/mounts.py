@@ -150,10 +150,14 @@ def plan_cgroup_view(
 
     In a cgroup namespace the root of each mount is the container's own cgroup. On a host with v2
     alone that is one mount; otherwise a tmpfs with a directory for each hierarchy. Without such a
-    namespace its cgroup of v1 is bound there, and v2 shows the host's tree, as with runc.
+    namespace its cgroup of v1 is bound there, and of v2 alone the host's tree, as runc shows it:
+    bound, for whoever mounts cgroup2 in the host's cgroup namespace sets the flags of all its
+    mounts, and takes `nsdelegate` away (kernel/cgroup/cgroup.c, apply_cgroup_root_flags).
     """
     known = list(hierarchies)
     if [hierarchy.version for hierarchy in known] == [2]:
+        if own:
+            return [mounts.BindMount(known[0].mountpoint, target, ("bind", *options))]
         return [mounts.MountFilesystem("cgroup2", "cgroup", target, options)]
     keep = tuple(word for word in options if word in ("nosuid", "nodev", "noexec"))
     steps: list[Step] = [mounts.MountFilesystem("tmpfs", "tmpfs", target, (*keep, "mode=755"))]
