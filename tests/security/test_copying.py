@@ -15,6 +15,7 @@ from onggi.store.byte_source import ByteSource
 from onggi.store.place import put_archive
 from support.box import Box
 from support.images import tar_of
+from support.patience import rounds
 from support.programs import compiled
 from support.requirements import requires
 from support.swapping import SWAPPER
@@ -40,7 +41,7 @@ def test_a_race_for_a_directory_stays_inside(box: Box, tmp_path: Path) -> None:
     program = compiled(SWAPPER, tmp_path)
     racer = box.up("-v", f"{program}:/swap:ro", "-v", "raced:/v", command=("/swap", str(outside)))
     copied = 0
-    for _ in range(40):
+    for _ in range(rounds(40)):
         copied += not box.attempt("cp", f"{source}/.", f"{racer}:/v/d").returncode
         for name in ("d", "d/.", "l/.", "d/secret", "."):
             done = subprocess.run(
