@@ -18,7 +18,7 @@ test: ## every test; root ones too, if you are root (ARGS="-k name" chooses)
 	@scripts/setup --test
 	ONGGI_TEST_ALONE=1 ONGGI_TEST_RECORD=$(RECORD) $(PYTEST) $(ARGS)
 
-test-vm: ## the tests on other kernels, and where something is missing, in emulated machines (root)
+test-vm: ## what a kernel may end otherwise, on Debian's, and where something is missing: some 3 hours (root)
 	@scripts/setup --test
 	ONGGI_TEST_RECORD=docs/support $(PYTEST) tests/vm/every_kernel.py $(ARGS)
 

@@ -8,6 +8,7 @@ import pytest
 from support.requirements import requires
 from support.vm.kernels import fetch, own_suite
 from support.vm.machine import run_tests
+from support.vm.selection import SUPPORTED
 
 pytestmark = [requires("root", "virtual-machines", "busybox"), pytest.mark.time_limit(11_000)]
 
@@ -15,25 +16,16 @@ LACKING = "tests/vm/inside/lacking.py::"
 LONG = 3 * 3600  # on a busy machine one was too short for a large folder
 BRIEFLY = 900  # about 40 on a machine that has nothing else to do
 TOO_OLD = "bullseye"  # Linux 5.10
-SUPPORTED = ("bookworm", "trixie")  # Linux 6.1 and 6.12
-# All but the tests to which no kernel makes a difference; each is a machine of its own, so that one
-# that hangs takes no other with it.
-SELECTION = [
-    "tests/vm/inside/only_v2.py",
-    "tests/vm/inside/rootless.py",
-    "tests/kernel",
-    "tests/security",
-    "tests/conformance",
-    "tests/fault",
-    "tests/differential",
-    "tests/integration",
+SETS = [
+    pytest.param(suite, words, id=f"{suite}-{name}")
+    for suite, sets in SUPPORTED.items()
+    for name, words in sets.items()
 ]
 
 
-@pytest.mark.parametrize("suite", SUPPORTED)
-@pytest.mark.parametrize("selection", SELECTION)
-def test_a_kernel_that_is_supported(suite: str, selection: str) -> None:
-    run_tests(fetch(suite), [selection], seconds=LONG)
+@pytest.mark.parametrize(("suite", "words"), SETS)
+def test_a_kernel_that_is_supported(suite: str, words: list[str]) -> None:
+    run_tests(fetch(suite), words, seconds=LONG)
 
 
 def test_a_kernel_that_is_too_old() -> None:
