@@ -25,7 +25,10 @@ HOT = {"errno", "json", "os", "stat", "struct", "sys", "time"} | {
 COLD = HOT | {"array", "binascii", "gc", "resource", "signal", "socket", "termios"}
 
 # Beside those, what writes a report may use what it needs: nobody's container waits for it.
-REPORTS = {SOURCE / "runtime" / "script.py": {"gzip"}}
+REPORTS = {
+    SOURCE / "runtime" / "script.py": {"gzip"},
+    SOURCE / "runtime" / "command" / "matching.py": {"re"},
+}
 
 # ctypes is one file's business.
 DOOR = SOURCE / "linux" / "_abi.py"

@@ -332,3 +332,65 @@ def test_where_systemd_does_not_run(ours: OciRuntime, words: list[str]) -> None:
     assert not ours.remains(name)
     done = ours.attempt("create", "--bundle", bundle, name)
     assert "cgroupsPath ':onggi:jar' is systemd's (--systemd-cgroup takes it)" in done.stderr
+
+
+def three(ours: OciRuntime) -> tuple[str, list[str]]:
+    """Create two containers, and one that another name has; return what the two begin with."""
+    names = [ours.identifier() for _ in range(3)]
+    names[1] = f"{names[0]}-2nd"
+    ours.made.append(names[1])
+    for name in names:
+        ours.create(name, ours.bundle(name, "sleep", "100"))
+    return names[0], names
+
+
+def listed(ours: OciRuntime) -> list[str]:
+    return ours("list", "--quiet").stdout.split()
+
+
+def test_delete_of_all_that_match(ours: OciRuntime) -> None:
+    """crun's --regex, which runc lacks."""
+    first, names = three(ours)
+    ours("start", first)
+    done = ours.attempt("delete", "--regex", f"^{first}(-[[:digit:]]nd)?$")
+    assert done.returncode == 1
+    assert f"{first}: cannot delete container" in done.stderr
+    assert sorted(listed(ours)) == sorted([first, names[2]])
+    ours("delete", "--force", "-r", first)
+    assert listed(ours) == [names[2]]
+    ours("delete", "--regex", "matches-none")
+    assert listed(ours) == [names[2]]
+
+
+def test_kill_of_all_that_match(ours: OciRuntime) -> None:
+    first, names = three(ours)
+    ours("kill", "--regex", first, "KILL")
+    for name in names[:2]:
+        ours.wait_until(name, "stopped")
+    assert ours.state(names[2])["status"] == "created"
+    late = ours.attempt("kill", "--all", "-r", first[:-1], "0")
+    assert late.returncode == 0, "a signal to all of none is no failure"
+    again = ours.attempt("kill", "-r", first, "KILL")
+    assert (again.returncode, again.stderr.count("container not running")) == (1, 2)
+
+
+@pytest.mark.parametrize("command", ["kill", "delete"])
+def test_what_is_no_regular_expression(ours: OciRuntime, command: str) -> None:
+    done = ours.attempt(command, "--regex", "(")
+    assert done.returncode == 1
+    assert "invalid regular expression" in done.stderr
+
+
+def test_a_configuration_in_another_file(ours: OciRuntime, root_dir: Path) -> None:
+    """crun's spec --file, seen from the bundle's directory."""
+    ours("spec", "--bundle", root_dir, "--file", "other.json")
+    assert json.loads((root_dir / "other.json").read_text())["process"]["args"] == ["sh"]
+    assert not (root_dir / "config.json").exists()
+    again = ours.attempt("spec", "-f", root_dir / "other.json")
+    assert (again.returncode, "exists" in again.stderr) == (1, True)
+
+
+@pytest.mark.parametrize("command", ["create", "run"])
+def test_no_subreaper(ours: OciRuntime, command: str) -> None:  # crun's create has it, too
+    name = ours.identifier()
+    ours(command, "--no-subreaper", "--bundle", ours.bundle(name, "true"), name)

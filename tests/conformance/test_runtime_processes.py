@@ -53,6 +53,22 @@ def test_exec_with_options(runtime: OciRuntime, idle: str) -> None:
     assert set(done.stdout.split("\n")[4].split()) == {"1001", "7"}
 
 
+@pytest.mark.parametrize("entry", ["NAME", "", "=value"])
+def test_exec_with_what_is_no_variable(runtime: OciRuntime, idle: str, entry: str) -> None:
+    done = runtime.attempt("exec", "--env", entry, idle, "env")
+    assert (done.returncode, done.stdout) == (255, "")
+    assert "environment variable" in done.stderr
+
+
+def test_exec_with_an_empty_variable(runtime: OciRuntime, idle: str) -> None:
+    assert "NAME=" in runtime("exec", "--env", "NAME=", idle, "env").stdout.splitlines()
+
+
+def test_run_with_what_is_no_variable(runtime: OciRuntime) -> None:
+    done = runtime.run("env", change=lambda config: config["process"]["env"].append("NAME"))
+    assert (done.returncode, "invalid environment variable" in done.stderr) == (1, True)
+
+
 def test_exec_may_get_more_capabilities(runtime: OciRuntime, idle: str) -> None:
     before = runtime("exec", idle, "sh", "-c", "cat /proc/self/status").stdout
     after = runtime("exec", "--cap", "CAP_SYS_TIME", idle, "sh", "-c", "cat /proc/self/status")

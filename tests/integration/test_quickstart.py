@@ -2,6 +2,7 @@
 
 import os
 import re
+import signal
 import socket
 import subprocess
 import time
@@ -27,12 +28,15 @@ def free_port() -> int:
         return port
 
 
+def settings(root: Path) -> dict[str, str]:
+    return os.environ | {"ROOT": str(root), "PORT": str(free_port())}
+
+
 def quickstart(root: Path) -> tuple[str, float]:
-    environment = os.environ | {"ROOT": str(root), "PORT": str(free_port())}
     started = time.monotonic()
     done = subprocess.run(
         [ROOT / "scripts" / "quickstart"],
-        env=environment,
+        env=settings(root),
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
@@ -41,6 +45,21 @@ def quickstart(root: Path) -> tuple[str, float]:
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout, time.monotonic() - started
+
+
+def quickstart_into_head(root: Path) -> int:
+    """Read what it prints until the container runs, and no further; return how it ended."""
+    with subprocess.Popen(
+        [ROOT / "scripts" / "quickstart"],
+        env=settings(root),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as running:
+        assert running.stdout is not None
+        assert any(line.startswith("4. Sign") for line in running.stdout)
+        running.stdout.close()
+        return running.wait(timeout=AFTERWARDS_SECONDS * 4)
 
 
 @pytest.mark.time_limit(600)
@@ -58,4 +77,7 @@ def test_quickstart_twice(onggi: Onggi) -> None:
     shown_again, seconds = quickstart(onggi.root)
     assert seconds < AFTERWARDS_SECONDS
     assert "bootstrap debian" not in shown_again
+    assert onggi("ps", "--all", "--quiet").stdout == ""
+
+    assert quickstart_into_head(onggi.root) == 128 + signal.SIGPIPE
     assert onggi("ps", "--all", "--quiet").stdout == ""

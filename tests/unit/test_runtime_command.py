@@ -130,3 +130,20 @@ def test_null_is_absent() -> None:
 def test_a_refusal_names_the_member() -> None:
     with pytest.raises(OnggiError, match=r"^process\.env\[1\] is not text"):
         schema.conform({"cwd": "/", "env": ["A=b", 5]}, schema.PROCESS, "process")
+
+
+@pytest.mark.parametrize("word", ["-?", "--usage", "-h", "--help"])
+def test_help_by_runcs_words_and_cruns(word: str) -> None:
+    assert parse(COMMAND, [word], "kill").has("help")
+
+
+def test_the_version_by_cruns_letter() -> None:
+    versioned = Command("", 0, None, Option("version", "", short="v"))
+    assert parse(versioned, ["-V"], "").has("version")
+    with pytest.raises(UsageError, match="not defined: -V"):
+        parse(COMMAND, ["-V", "c"], "kill")
+
+
+@pytest.mark.parametrize(("word", "meant"), [("--tty=no", False), ("--tty=yes", True)])
+def test_a_switch_in_cruns_words(word: str, meant: bool) -> None:
+    assert parse(TAIL, [word, "c", "ls"], "exec").has("tty") is meant

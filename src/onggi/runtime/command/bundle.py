@@ -110,9 +110,17 @@ def require_process(process: dict[str, Any]) -> None:
     if not process["cwd"].startswith("/"):
         raise InvalidInput("Cwd must be an absolute path")
     for entry in process.get("env", []):
-        if not entry.partition("=")[0]:
-            raise InvalidInput(f"environment variable {entry!r} has no name")
+        _require_variable(entry)
     _require_labels(process)
+
+
+def _require_variable(entry: str) -> None:
+    """Refuse what is not NAME=VALUE. Source: runc init_linux.go, populateProcessEnvironment."""
+    name, equals, _ = entry.partition("=")
+    if not equals:
+        raise InvalidInput(f"invalid environment variable: {entry!r}", hint="NAME=VALUE")
+    if not name:
+        raise InvalidInput(f"environment variable {entry!r} has no name")
 
 
 def _require_labels(process: dict[str, Any]) -> None:

@@ -20,21 +20,32 @@ COMMAND = Command(
     1,
     1,
     Option("force", "", "End it first if it runs, and accept that there is none", short="f"),
+    kill.BY_REGEX,
 )
 _PATIENCE_MILLISECONDS = 10_000
 
 
 def execute(words: Words, runtime: Runtime) -> int:
-    """Remove the container; one that is only created is ended first, as runc does."""
-    (identifier,) = words.arguments
+    """Remove the container, or each that matches."""
+    (named,) = words.arguments
     force = words.has("force")
+    if words.has("regex"):
+        from onggi.runtime.command import matching
+
+        return matching.each(named, runtime, lambda one: delete(one, runtime, force=force))
+    delete(named, runtime, force=force)
+    return 0
+
+
+def delete(identifier: str, runtime: Runtime, *, force: bool) -> None:
+    """Remove a container; one that is only created is ended first, as runc does."""
     if force:
         _end_unheld(identifier, runtime)
     try:
         folder = record.hold(runtime.root, identifier)
     except NotFound:
         if force:
-            return 0
+            return
         raise
     with folder:
         known = folder.read()
@@ -44,7 +55,6 @@ def execute(words: Words, runtime: Runtime) -> int:
         if now != record.STOPPED:
             end(known)
         remove(folder, known, runtime)
-    return 0
 
 
 def _end_unheld(identifier: str, runtime: Runtime) -> None:

@@ -15,11 +15,14 @@ if TYPE_CHECKING:
     from onggi.runtime.command.runtime import Runtime
     from onggi.runtime.command.words import Words
 
+# `delete` has it, too.
+BY_REGEX = Option("regex", "", "CONTAINER is a regular expression: all that match", short="r")
 COMMAND = Command(
     "CONTAINER [SIGNAL]",
     1,
     2,
     Option("all", "", "Send it to every process of the container", short="a"),
+    BY_REGEX,
 )
 
 
@@ -31,17 +34,26 @@ class Ended(Conflict):
 
 
 def execute(words: Words, runtime: Runtime) -> int:
-    """Send the signal; TERM unless another is named."""
-    identifier, *given = words.arguments
+    """Send the signal, TERM unless another is named, to a container or to each that matches."""
+    named, *given = words.arguments
     number = _signal(given[0] if given else "SIGTERM")
+    every = words.has("all")
+    if words.has("regex"):
+        from onggi.runtime.command import matching
+
+        return matching.each(named, runtime, lambda one: _kill(one, runtime, number, every=every))
+    _kill(named, runtime, number, every=every)
+    return 0
+
+
+def _kill(identifier: str, runtime: Runtime, number: int, *, every: bool) -> None:
     known = record.read(runtime.root, identifier)
-    if words.has("all"):
+    if every:
         _send_all(known, number)
-        return 0
+        return
     if record.status(runtime.root, known) in (record.STOPPED, record.CREATING):
         raise Ended
     send(known, number)
-    return 0
 
 
 def _signal(word: str) -> int:

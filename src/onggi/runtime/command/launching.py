@@ -43,6 +43,7 @@ OPTIONS = (
     Option("pid-file", "FILE", "Write the first process's PID to FILE"),
     Option("no-pivot", "", "Do not pivot into the root: for one on the initial RAM disk"),
     Option("no-new-keyring", "", "Keep the caller's session keyring"),
+    Option("no-subreaper", "", "Accepted: what is orphaned inside goes to its process 1"),
     Option("preserve-fds", "N", "Pass N descriptors on, after standard error and $LISTEN_FDS"),
 )
 _PATIENCE_SECONDS = 10  # with whoever is to take the terminal

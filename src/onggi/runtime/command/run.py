@@ -19,7 +19,6 @@ COMMAND = Command(
     *launching.OPTIONS,
     Option("detach", "", "Leave the container running, and end", short="d"),
     Option("keep", "", "Do not remove the container when it has stopped"),
-    Option("no-subreaper", "", "Accepted: what is orphaned inside goes to its process 1"),
 )
 
 

@@ -21,6 +21,7 @@ COMMAND = Command(
     0,
     0,
     Option("bundle", "DIR", "The bundle's directory (default: this one)", short="b"),
+    Option("file", "FILE", "Write to FILE, seen from DIR (default: config.json)", short="f"),
     Option("rootless", "", "For a user other than root"),
 )
 
@@ -29,8 +30,8 @@ _CAPABILITIES = ["CAP_AUDIT_WRITE", "CAP_KILL", "CAP_NET_BIND_SERVICE"]
 
 
 def execute(words: Words, _runtime: Runtime) -> int:
-    """Write DIR/config.json, unless it is there."""
-    path = f"{words.text('bundle', '.')}/{bundle.FILE}"
+    """Write DIR/config.json, or another file, unless it is there."""
+    path = os.path.join(words.text("bundle", "."), words.text("file") or bundle.FILE)
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
     try:
         fd = os.open(path, flags, 0o666)

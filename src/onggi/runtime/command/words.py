@@ -3,7 +3,7 @@
     --bundle DIR   --bundle=DIR   -bundle DIR   -b DIR   --detach   --detach=false   -td   --
 
 Go's runtimes take a long name behind one hyphen as well, and C's take several letters behind one;
-a word that is a long name counts as that.
+a word that is a long name counts as that. crun's -? and --usage are --help, its -V is -v.
 """
 
 from __future__ import annotations
@@ -14,8 +14,11 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_TRUE = ("true", "1", "t")
-_FALSE = ("false", "0", "f")
+_TRUE = ("true", "1", "t", "yes")
+_FALSE = ("false", "0", "f", "no")  # crun's exec --tty=no
+
+# crun's word -> ours, where a command has that and not the word itself
+_CRUNS = {"?": "help", "usage": "help", "V": "version"}
 
 
 class UsageError(InvalidInput):
@@ -104,6 +107,7 @@ def parse(command: Command, words: Sequence[str], name: str) -> Words:
     """
     known = {option.name: option for option in command.options}
     known |= {option.short: option for option in command.options if option.short}
+    known = {word: known[ours] for word, ours in _CRUNS.items() if ours in known} | known
     given: dict[str, list[str]] = {}
     arguments: list[str] = []
     left = list(words)
