@@ -270,3 +270,20 @@ def test_no_ambient_capability_is_kept_by_an_inheritable_one(ours: OciRuntime) -
     sets = dict(each.split(":\t") for each in done.stdout.splitlines() if each.startswith("Cap"))
     assert sets["CapInh"] == f"{1 << 5:016x}"
     assert sets["CapAmb"] == "0" * 16
+
+
+def _waiting(jar: Jar) -> str:
+    """Create it, and return what is read inside of the command line of what waits there."""
+    jar.runtime.create(jar.name, jar.bundle)
+    return jar.inside("cat", "/proc/1/cmdline")
+
+
+@withstands(
+    "own program",
+    "the caller's command line read in the one of what waits to be started",
+    by=BUNDLE,
+)
+def test_what_waits_tells_nothing_of_the_callers_command_line(jar: Jar) -> None:
+    assert _waiting(jar).rstrip("\0") == "onggi-runtime init"
+    jar.runtime("start", jar.name)
+    assert jar.inside("cat", "/proc/1/cmdline") == "sleep\x00100\0"

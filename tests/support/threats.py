@@ -54,6 +54,7 @@ FROM_INSIDE = (
         "memory, descriptors or directory of what enters looked at through /proc",
         "rights of the host's root held by what `exec` makes inside, while it enters",
         "looked at through /proc while it is made in the PID namespace of others",
+        "the caller's command line read in the one of what waits to be started",
         "the sealed program that stands between is written to",
         "dumpable again after a change of user, where the host says so",
         seen="CVE-2019-5736, CVE-2016-9962",

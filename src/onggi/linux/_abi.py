@@ -44,9 +44,11 @@ __all__ = [
     "failure",
     "forking_syscall",
     "path_bytes",
+    "read_memory",
     "string_array",
     "text_bytes",
     "uninterrupted",
+    "write_memory",
 ]
 
 _FORK_HOOKS = ("BeforeFork", "AfterFork_Child", "AfterFork_Parent")
@@ -150,3 +152,14 @@ def string_array(strings: Sequence[str | bytes]) -> Any:
     """Make a NULL-terminated array of C strings, as exec takes them."""
     encoded = [text_bytes(string) for string in strings]
     return (c_char_p * (len(encoded) + 1))(*encoded, None)
+
+
+def read_memory(address: int, size: int) -> bytes:
+    """Return bytes of our own memory; it must be ours to read."""
+    data: bytes = ctypes.string_at(address, size)
+    return data
+
+
+def write_memory(address: int, data: bytes) -> None:
+    """Write over our own memory; nobody may rely on what is there."""
+    ctypes.memmove(address, data, len(data))

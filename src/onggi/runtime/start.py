@@ -29,7 +29,7 @@ import errno
 import os
 import sys
 
-from onggi.linux import cgroup, channel, clone, namespace, process, user_namespace
+from onggi.linux import cgroup, channel, clone, command_line, namespace, process, user_namespace
 from onggi.runtime import failure, halted
 from onggi.runtime.steps import namespaces
 from onggi.runtime.steps.base import Context
@@ -48,6 +48,7 @@ if TYPE_CHECKING:
 SIGKILL = 9
 _ATTEMPTS = 4
 _VANISHED = (errno.ENOENT, errno.ENODEV)  # ENODEV: removed while its file was open
+TITLE = b"onggi-runtime init"
 UMASK = 0o022  # what a container is like must not depend on who starts it
 
 
@@ -286,13 +287,27 @@ def fork_into(directories: Iterable[str], context: Context, flags: int = 0) -> i
     """
     born_in = next(filter(cgroup.is_version_2, directories), "")
     if not born_in:
-        return clone.fork(flags)
+        return _fork_untold(flags)
     fd = os.open(born_in, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         context.born_in = born_in
-        return clone.fork(flags, cgroup_fd=fd)
+        return _fork_untold(flags, fd)
     finally:
         os.close(fd)
+
+
+def _fork_untold(flags: int, cgroup_fd: int = -1) -> int:
+    """Fork a child whose command line tells nothing of ours, from its first moment.
+
+    Whoever is in its PID namespace may read it, and one that is created may wait for days.
+    """
+    ours, pid = command_line.show(TITLE), -1
+    try:
+        pid = clone.fork(flags, cgroup_fd=cgroup_fd)
+    finally:
+        if pid:
+            command_line.show(ours)
+    return pid
 
 
 def _lead(plan: Plan, pid: int, ours: int, context: Context) -> Started:
