@@ -61,10 +61,10 @@ class Promise:
         return f"  at most {self.most:g} of {self.peer}: {verdict} ({ratio:.2f})"
 
 
-def compare(contenders: dict[str, Contender]) -> list[Samples]:
-    """Run every contender ROUNDS times, taking turns; the first is ours."""
+def compare(contenders: dict[str, Contender], *, rounds: int = ROUNDS) -> list[Samples]:
+    """Run every contender so many times, taking turns; the first is ours."""
     results = [Samples(name) for name in contenders]
-    for turn in range(-WARM_UP, ROUNDS):
+    for turn in range(-WARM_UP, rounds):
         for samples, contender in zip(results, contenders.values(), strict=True):
             started = time.perf_counter()
             contender()
@@ -76,7 +76,8 @@ def compare(contenders: dict[str, Contender]) -> list[Samples]:
 
 def report(title: str, results: list[Samples], promises: list[Promise]) -> None:
     """Print the table of one comparison, and what became of what was promised."""
-    print(f"{title}\n  {f'ms, {ROUNDS} rounds':<24}{'min':>10}{'median':>10}{'max':>10}")
+    rounds = len(results[0].milliseconds)
+    print(f"{title}\n  {f'ms, {rounds} rounds':<24}{'min':>10}{'median':>10}{'max':>10}")
     for samples in results:
         print(samples.row())
     peers = {samples.name: samples.median for samples in results[1:]}
