@@ -143,6 +143,30 @@ def test_stats(runtime: OciRuntime, running: str) -> None:
     assert data["cpu"]["usage"]["total"] > 0
 
 
+def test_stats_of_each_processor(runtime: OciRuntime, running: str) -> None:
+    def counted() -> list[int]:
+        files = Path("/sys/fs/cgroup").glob(f"*/onggi/{running}/cpuacct.usage_percpu")
+        return [int(word) for file in list(files)[:1] for word in file.read_text().split()]
+
+    before = counted()
+    usage = json.loads(runtime("events", "--stats", running).stdout)["data"]["cpu"]["usage"]
+    told = usage.get("percpu", [])  # version 2 counts no such thing
+    assert len(told) == len(before)
+    assert all(one <= two <= three for one, two, three in zip(before, told, counted(), strict=True))
+    assert bool(before) == (sum(told) > 0)
+
+
+def test_stats_tell_how_often_memory_met_its_limit(runtime: OciRuntime, running: str) -> None:
+    def refusals() -> int:
+        usage = json.loads(runtime("events", "--stats", running).stdout)["data"]["memory"]["usage"]
+        count: int = usage["failcnt"]
+        return count
+
+    assert refusals() == 0
+    assert runtime.attempt("exec", running, "busybox", "tail", "/dev/zero").returncode == 137
+    assert refusals() > 0
+
+
 def test_events_go_on_until_the_end(runtime: OciRuntime, running: str) -> None:
     line = runtime.line("events", "--interval", "100ms", running)
     with subprocess.Popen(line, stdout=subprocess.PIPE, text=True) as told:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from onggi.resources.measure import measure, oom_kills
+from onggi.resources.measure import cpus_nanoseconds, measure, memory_refusals, oom_kills
 from support.hierarchies import v1, v2
 
 UNLIMITED_V1 = "9223372036854771712\n"
@@ -125,3 +125,19 @@ def test_meeting_the_limit_is_no_kill(tmp_path: Path) -> None:
     path = fill(tmp_path, {"memory.failcnt": "90\n", "memory.oom_control": "under_oom 0\n"})
     assert oom_kills([path]) == 0
     assert oom_kills([]) == 0
+
+
+def test_times_of_each_processor_are_of_v1(tmp_path: Path) -> None:
+    first = fill(tmp_path / "cpuacct", {"cpuacct.usage_percpu": "12 0 7 \n"})
+    second = fill(tmp_path / "unified", {"cpu.stat": "usage_usec 9\n"})
+    assert cpus_nanoseconds([second, first]) == [12, 0, 7]
+    assert cpus_nanoseconds([second]) == []
+
+
+def test_how_often_memory_met_its_limit(tmp_path: Path) -> None:
+    first = fill(tmp_path / "v1", {"memory.failcnt": "0\n"})
+    second = fill(tmp_path / "v2", {"memory.events": "low 0\nhigh 3\nmax 90\noom 1\n"})
+    without = fill(tmp_path / "cpu", {"cpu.stat": "usage_usec 9\n"})
+    assert memory_refusals([without, first]) == 0
+    assert memory_refusals([without, second]) == 90
+    assert memory_refusals([without]) is None

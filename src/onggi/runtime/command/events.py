@@ -80,11 +80,13 @@ def _stats(known: Record) -> dict[str, Any]:
     try:
         usage = measure.measure(groups.directories(known))
         stat = measure.memory_stat(known.cgroups)
+        cpus = measure.cpus_nanoseconds(known.cgroups)
+        refusals = measure.memory_refusals(known.cgroups)
     except FileNotFoundError:
         raise Conflict("container not running") from None
     return {
-        "cpu": _cpu(usage),
-        "memory": _memory(usage, stat),
+        "cpu": _cpu(usage, cpus),
+        "memory": _memory(usage, stat, refusals),
         "pids": _given(current=usage.pids, limit=usage.pids_limit),
         "blkio": _block_io(usage),
         "hugetlb": {},
@@ -93,13 +95,14 @@ def _stats(known: Record) -> dict[str, Any]:
     }
 
 
-def _cpu(usage: Usage) -> dict[str, Any]:
+def _cpu(usage: Usage, cpus: list[int]) -> dict[str, Any]:
+    spent = _given(
+        total=_nanoseconds(usage.cpu_usec),
+        kernel=_nanoseconds(usage.cpu_system_usec),
+        user=_nanoseconds(usage.cpu_user_usec),
+    )
     return {
-        "usage": _given(
-            total=_nanoseconds(usage.cpu_usec),
-            kernel=_nanoseconds(usage.cpu_system_usec),
-            user=_nanoseconds(usage.cpu_user_usec),
-        ),
+        "usage": {**spent, "percpu": cpus} if cpus else spent,
         "throttling": _given(
             periods=usage.cpu_periods,
             throttledPeriods=usage.cpu_throttled_periods,
@@ -108,10 +111,13 @@ def _cpu(usage: Usage) -> dict[str, Any]:
     }
 
 
-def _memory(usage: Usage, stat: dict[str, int]) -> dict[str, Any]:
+def _memory(usage: Usage, stat: dict[str, int], refusals: int | None) -> dict[str, Any]:
     return {
         "usage": _given(
-            limit=usage.memory_limit_bytes, usage=usage.memory_bytes, max=usage.memory_peak_bytes
+            limit=usage.memory_limit_bytes,
+            usage=usage.memory_bytes,
+            max=usage.memory_peak_bytes,
+            failcnt=refusals,
         ),
         "swap": _given(usage=usage.swap_bytes),
         "raw": stat,
