@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import select
 
 from onggi.linux._abi import bind, c_char_p, c_int, c_uint, check, path_bytes
 from onggi.linux.fd import Fd
@@ -50,6 +49,8 @@ class Watch:
 
         Args: seconds: how long at most.
         """
+        import select  # here: what this package's modules bring with them is kept small
+
         poll = select.poll()
         poll.register(self._fd, select.POLLIN)
         if not poll.poll(seconds * 1000):
