@@ -38,10 +38,11 @@ class Call:
 
     options: of the request, beside those that every one has. image_path, work_path: directories,
     for the images and for the log. passed_fds: descriptors that it gets by the same numbers.
-    streams: its standard streams. steps: what it does before it becomes criu.
+    streams: its standard streams. steps: what it does before it becomes criu. pid: criu's, while it
+    runs.
     """
 
-    __slots__ = ("image_path", "options", "passed_fds", "steps", "streams", "work_path")
+    __slots__ = ("image_path", "options", "passed_fds", "pid", "steps", "streams", "work_path")
 
     def __init__(self, image_path: str, work_path: str) -> None:
         self.image_path = image_path
@@ -50,6 +51,11 @@ class Call:
         self.passed_fds: list[int] = []
         self.streams: tuple[int, int, int] = (0, 1, 2)
         self.steps: list[Step] = []
+        self.pid = -1
+
+    def end(self) -> None:
+        """Kill criu, which waits for ever for what it was restoring if others killed that."""
+        os.kill(self.pid, start.SIGKILL)
 
 
 def require(program: str) -> str:
@@ -75,10 +81,10 @@ def run(program: str, kind: int, call: Call, meet: Meet) -> Answer:
     """
     folders = [_open(call.image_path), _open(call.work_path)]
     ours, theirs = channel.pair()
-    talk = pid = -1
+    talk = -1
     try:
         call.passed_fds += folders
-        pid = _spawn(program, call, folders, theirs)
+        call.pid = _spawn(program, call, folders, theirs)
         os.close(theirs)
         theirs = -1
         talk = _begun(ours)
@@ -90,8 +96,8 @@ def run(program: str, kind: int, call: Call, meet: Meet) -> Answer:
         for fd in (ours, theirs, talk, *folders):
             if fd >= 0:
                 os.close(fd)
-        if pid > 0:
-            os.waitpid(pid, 0)
+        if call.pid > 0:
+            os.waitpid(call.pid, 0)
 
 
 def _open(path: str) -> int:

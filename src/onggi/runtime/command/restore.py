@@ -18,6 +18,7 @@ Source: runc man/runc-restore.8.md; libcontainer/container_linux.go, Restore.
 from __future__ import annotations
 
 import os
+from functools import partial
 
 from onggi.errors import InvalidInput, Unsupported
 from onggi.linux import cgroup
@@ -140,7 +141,8 @@ class Restoration:
                 call.passed_fds.append(fd)
                 name = outside.NAMESPACES[kind][1]
                 call.options.append(("inherit_fd", criu_messages.pair(name, fd)))
-            return criu.run(program, criu_messages.RESTORE, call, self._meet).pid
+            meet = partial(self._meet, call)
+            return criu.run(program, criu_messages.RESTORE, call, meet).pid
         except BaseException:
             if self._terminal_fd >= 0:
                 os.close(self._terminal_fd)
@@ -151,7 +153,7 @@ class Restoration:
             for fd in call.passed_fds[: len(joined)]:
                 os.close(fd)
 
-    def _meet(self, answer: Answer, fds: list[int]) -> None:
+    def _meet(self, call: criu.Call, answer: Answer, fds: list[int]) -> None:
         """Do what is to be done when criu is as far as it says."""
         if answer.script == "orphan-pts-master" and len(fds) == 1 and self._terminal_fd < 0:
             (self._terminal_fd,) = fds
@@ -163,7 +165,7 @@ class Restoration:
         elif answer.script == "post-restore":
             self._pid = answer.pid
         elif answer.script == "pre-resume":
-            self._require_privileges()
+            self._require_privileges(call)
 
     def _run_hooks(self, pid: int) -> None:
         context = Context()
@@ -173,14 +175,17 @@ class Restoration:
             listed = hooks.plan_hooks(self.config.get("hooks", {}), kind, state)
             failure.apply_steps("hook", listed, context)
 
-    def _require_privileges(self) -> None:
+    def _require_privileges(self, call: criu.Call) -> None:
         """End what may do more than before, before it goes on: see checkpoint.py."""
         if not self.config["process"].get("noNewPrivileges"):
             return
         with open(f"/proc/{self._pid}/status", encoding="utf-8", errors="replace") as file:
             if "NoNewPrivs:\t0\n" not in file:
                 return
+        for path in self.made.cgroups:
+            cgroup.kill(path)  # all of it first: what criu traces goes on when that ends
         os.kill(self._pid, start.SIGKILL)  # and waited for when criu no longer traces it
+        call.end()
         raise Unsupported("this criu has not restored noNewPrivileges")
 
 
