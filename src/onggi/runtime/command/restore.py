@@ -18,7 +18,6 @@ Source: runc man/runc-restore.8.md; libcontainer/container_linux.go, Restore.
 from __future__ import annotations
 
 import os
-from functools import partial
 
 from onggi.errors import InvalidInput, Unsupported
 from onggi.linux import cgroup
@@ -141,7 +140,10 @@ class Restoration:
                 call.passed_fds.append(fd)
                 name = outside.NAMESPACES[kind][1]
                 call.options.append(("inherit_fd", criu_messages.pair(name, fd)))
-            meet = partial(self._meet, call)
+
+            def meet(answer: Answer, fds: list[int]) -> None:
+                self._meet(call, answer, fds)
+
             return criu.run(program, criu_messages.RESTORE, call, meet).pid
         except BaseException:
             if self._terminal_fd >= 0:
