@@ -5,10 +5,12 @@ import os
 import subprocess
 import tarfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
+from onggi.engine import files
 from onggi.engine.container import Container
 from onggi.errors import Conflict, Denied, NotFound, Unsupported
 from support.box import Box
@@ -267,4 +269,21 @@ def test_the_library_tells_what_it_cannot(jar: Box) -> None:
     identity = jar.up("--userns", "auto", "--volume", "/kept")
     with jar.engine() as engine, pytest.raises(Unsupported):
         engine.containers.get(identity).write("/kept/x", b"")
+    jar.empty()
+
+
+def test_who_copies_keeps_it_from_starting(jar: Box, tree: Path) -> None:
+    """Two overlays that write to one directory are something that overlayfs does not define."""
+    identity = jar("create", "busybox", "sleep", "600").stdout.strip()
+    with jar.engine() as engine:
+        container = engine.containers.get(identity)
+        with files.of_container(container):
+            refused = jar.attempt("start", identity)
+        assert refused.returncode == 1
+        assert "being started already" in refused.stderr
+        with ThreadPoolExecutor(4) as pool:
+            copies = [pool.submit(container.copy_in, str(tree), f"/{n}") for n in range(4)]
+        assert all(copy.result() for copy in copies)
+    jar("start", identity)
+    assert jar.inside(identity, "cat /0/file /1/file /2/file /3/file").split() == ["text"] * 4
     jar.empty()

@@ -2,9 +2,11 @@
 
 import struct
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from onggi.errors import Conflict
 from onggi.store.owners import Owners
 
 BASE = 1 << 30
@@ -32,6 +34,18 @@ def test_each_line_counts_and_the_rest_is_kept() -> None:
         assert OWNERS.gid(identifier) == identifier
     assert OWNERS.uid(0) == 0
     assert OWNERS.uid(BASE + 65536) == BASE + 65536
+
+
+@given(st.integers(0, 65535), st.integers(0, 1006))
+def test_what_is_translated_is_stored_as_it_was(user: int, group: int) -> None:
+    stored = OWNERS.stored(user, group)
+    assert (OWNERS.uid(stored[0]), OWNERS.gid(stored[1])) == (user, group)
+
+
+@pytest.mark.parametrize(("user", "group"), [(65536, 0), (0, 1007)])
+def test_who_is_not_in_the_namespace_cannot_be_stored(user: int, group: int) -> None:
+    with pytest.raises(Conflict, match=r"user or group (65536|1007) is none"):
+        OWNERS.stored(user, group)
 
 
 def test_capabilities_of_the_namespaces_root_become_those_of_root() -> None:

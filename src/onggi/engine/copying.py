@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from typing import Any, BinaryIO
 
     from onggi.engine.files import Files
+    from onggi.store.owners import Owners
 
     Owner = Callable[[int, int], tuple[int, int]]
 
@@ -118,29 +119,38 @@ def copy(
         goes = destination(path, is_directory, to, None if there is None else there.st_mode)
         require_directory(target, goes.directory)
         pieces = place_archive(
-            place, os.fsencode(goes.name), owners=source.owners(), enters=source.enters
+            place, os.fsencode(goes.name), owners=source.owners, enters=source.enters
         )
         return put(target, goes.directory, pieces, owner=owner)
 
 
 def put(target: Files, directory: str, pieces: Iterable[bytes], *, owner: Owner | None) -> int:
     """Put an archive's files into a directory that exists; arguments and result as of `copy`."""
-    given = owner or (lambda uid, gid: (uid, gid))
     source = ByteSource(iter(pieces))
     try:
         put_archive(
             source,
             target.root,
             os.fsencode(directory),
-            owner=lambda uid, gid: target.stored(*given(uid, gid)),
+            owner=_translated(owner, target.owners),
             enters=target.enters,
-            translated=target.users is not None,
+            translated=target.owners is not None,
         )
     except OSError as error:
-        if error.errno == errno.EOVERFLOW and target.users is not None:
+        if error.errno == errno.EOVERFLOW and target.owners is not None:
             raise _no_owner_here() from error
         raise
     return source.position
+
+
+def _translated(owner: Owner | None, owners: Owners | None) -> Owner:
+    """Return what becomes of an archive's owner: as it is asked for, and as it is stored."""
+
+    def become(uid: int, gid: int) -> tuple[int, int]:
+        wanted = owner(uid, gid) if owner else (uid, gid)
+        return owners.stored(*wanted) if owners else wanted
+
+    return become
 
 
 def _no_owner_here() -> Unsupported:
@@ -168,7 +178,7 @@ def take(opened: Callable[[], Files], path: str, *, follow: bool) -> Iterator[by
     contents = _means_contents(path)
     name = b"" if contents else os.fsencode(name_of(path))
     with opened() as source, source.find(path, follow=follow or contents) as place:
-        yield from place_archive(place, name, owners=source.owners(), enters=source.enters)
+        yield from place_archive(place, name, owners=source.owners, enters=source.enters)
 
 
 def unpacked(data: bytes | BinaryIO) -> Iterator[bytes]:

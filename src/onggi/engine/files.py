@@ -6,7 +6,7 @@ and nothing of the container's is executed, loaded or waited for (CVE-2019-14271
 - Of a container that runs, the root is that of its first process, with all that is mounted there.
 - Of one that does not, it is mounted once more, in a mount namespace that a thread of ours has for
   a moment; what is left is a detached copy of the tree, which nobody else can reach, and which
-  ends with its descriptor.
+  ends with its descriptor. Until then it can't be started.
 
 What the kernel shows in /proc, /sys and the like is no file of the container's: looked at, it is
 empty; nothing is put there.
@@ -15,8 +15,8 @@ empty; nothing is put there.
 from __future__ import annotations
 
 import os
-from threading import Thread
 
+from onggi.engine.aside import aside
 from onggi.errors import Conflict, NotFound
 from onggi.linux import mount, namespace
 from onggi.linux.fd import Fd
@@ -26,14 +26,15 @@ from onggi.store.tar_limits import quoted
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import TracebackType
     from typing import Self
 
     from onggi.engine.container import Container
-    from onggi.runtime.plan.users import UserMap
     from onggi.runtime.state import State
     from onggi.store.owners import Owners
 
+_PATIENCE_SECONDS = 10.0  # with others who copy from it, or into it
 _DIRECTORY = O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
 # What the kernel makes up: proc, sysfs, cgroup, cgroup2, devpts, mqueue, securityfs, debugfs,
 # tracefs, bpf, pstore, binfmt_misc, configfs, efivarfs, namespaces, selinuxfs, resctrl, fusectl.
@@ -48,18 +49,27 @@ _KERNELS_OWN = frozenset(
 
 
 class Files:
-    """A root and what is below it; `users` translates the owners there, if a user namespace does.
+    """A root and what is below it, open as long as a `with` block lasts.
 
-    `whose` is how messages name it: "in container web", or "" for this host.
+    `owners` translates the owners there, if a user namespace does. `whose` is how messages name it:
+    "in container web", or "" for this host. `release` is called when it is closed.
     """
 
-    __slots__ = ("inside", "root", "users", "whose")
+    __slots__ = ("_release", "inside", "owners", "root", "whose")
 
-    def __init__(self, root: Fd, *, users: UserMap | None = None, whose: str = "") -> None:
+    def __init__(
+        self,
+        root: Fd,
+        *,
+        owners: Owners | None = None,
+        whose: str = "",
+        release: Callable[[], object] = lambda: None,
+    ) -> None:
         self.root = root
         self.inside = Inside(root)
-        self.users = users
+        self.owners = owners
         self.whose = whose
+        self._release = release
 
     def find(self, path: str, *, follow: bool) -> Fd:
         """Open a place for looking at; a link at the end of the path is followed if told so.
@@ -91,23 +101,6 @@ class Files:
         """Tell whether what an open directory holds are files that somebody made."""
         return not self.whose or magic(fd) not in _KERNELS_OWN
 
-    def owners(self) -> Owners | None:
-        """Return how owners in there are read."""
-        if self.users is None:
-            return None
-        from onggi.store.owners import Owners
-
-        return Owners(self.users.uids, self.users.gids)
-
-    def stored(self, uid: int, gid: int) -> tuple[int, int]:
-        """Return the host's IDs of a user and a group in there.
-
-        Raises: Conflict: there is no such user or group.
-        """
-        if self.users is None:
-            return uid, gid
-        return _outside(uid, self.users.uids), _outside(gid, self.users.gids)
-
     def __enter__(self) -> Self:
         return self
 
@@ -118,6 +111,7 @@ class Files:
         trace: TracebackType | None,
     ) -> None:
         self.root.close()
+        self._release()
 
 
 def of_host() -> Files:
@@ -129,29 +123,39 @@ def of_container(container: Container, *, writing: bool = False) -> Files:
     """Open the files of a container, running or not.
 
     Raises: Conflict: it does not run, has users of its own, and is to be written to: what is
-        copied up from its layers then would belong to nobody in there; Unsupported: its files are
-        in its memory, and it does not run.
+        copied up from its layers then would belong to nobody in there; or it is being started;
+        Unsupported: its files are in its memory, and it does not run.
     """
     current = container.state
-    users = _users(container)
+    owners = container.owners()
     whose = f"in container {container.name}"
     if current.is_alive():
-        return Files(_running(container, current), users=users, whose=whose)
-    if writing and users is not None:
+        return Files(_running(container, current), owners=owners, whose=whose)
+    if writing and owners is not None:
         raise Conflict(
             f"container {container.name} has users of its own and does not run",
             hint="start it before copying into it",
         )
-    return Files(_mounted_again(container), users=users, whose=whose)
+    release = _kept_from_starting(container)
+    try:
+        root = _mounted_again(container)
+    except BaseException:
+        release()
+        raise
+    return Files(root, owners=owners, whose=whose, release=release)
 
 
-def _users(container: Container) -> UserMap | None:
-    linux = container.record["config"]["linux"]
-    if "uidMappings" not in linux:
-        return None
-    from onggi.runtime.plan.users import user_map
+def _kept_from_starting(container: Container) -> Callable[[], None]:
+    """Take the lock of a container that does not run; return what gives it back.
 
-    return user_map(linux)
+    Two overlays that write to one directory at once are something that overlayfs does not define.
+    """
+    from onggi.engine import creation, places
+    from onggi.runtime import rundir
+
+    store, identifier = container.store, container.id
+    lock_fd = rundir.lock(places.run_directory(store, identifier), patience=_PATIENCE_SECONDS)
+    return lambda: creation.release(store, identifier, lock_fd)
 
 
 def _running(container: Container, current: State) -> Fd:
@@ -170,22 +174,10 @@ def _mounted_again(container: Container) -> Fd:
     """Mount what it would see, and return a detached copy of that."""
     workshop = container.store.workshop
     place = workshop.new_directory()
-    made: list[Fd] = []
-    failures: list[BaseException] = []
-
-    def there() -> None:
-        try:
-            made.append(_mount_at(place, container))
-        except BaseException as error:  # noqa: BLE001  it is raised again, where it is waited for
-            failures.append(error)
-
-    thread = Thread(target=there)  # its mount namespace ends with it
-    thread.start()
-    thread.join()
-    workshop.remove(place)
-    if failures:
-        raise failures[0]
-    return made[0]
+    try:
+        return aside(lambda: _mount_at(place, container))
+    finally:
+        workshop.remove(place)
 
 
 def _mount_at(place: str, container: Container) -> Fd:
@@ -203,16 +195,6 @@ def _mount_at(place: str, container: Container) -> Fd:
                 options = tuple(each["options"])
                 BindMount(each["source"], each["destination"], options).apply(context)
     return Fd(mount.open_tree(AT_FDCWD, place, mount.OPEN_TREE_CLONE | mount.AT_RECURSIVE))
-
-
-def _outside(inside: int, lines: tuple[tuple[int, int, int], ...]) -> int:
-    for first, outside, count in lines:
-        if first <= inside < first + count:
-            return outside + inside - first
-    raise Conflict(
-        f"user or group {inside} is none of the container's own users",
-        hint="copy without --archive, and all of it belongs to root",
-    )
 
 
 def _shown(path: str) -> str:

@@ -15,6 +15,8 @@ from __future__ import annotations
 
 import struct
 
+from onggi.errors import Conflict
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -48,6 +50,13 @@ class Owners:
     def gid(self, stored: int) -> int:
         """Return the group inside."""
         return _inside(stored, self._gids)
+
+    def stored(self, uid: int, gid: int) -> tuple[int, int]:
+        """Return the host's side of a user and a group inside.
+
+        Raises: Conflict: the namespace has no such user or group.
+        """
+        return _outside(uid, self._uids), _outside(gid, self._gids)
 
     def xattrs(self, stored: dict[str, bytes]) -> dict[str, bytes]:
         """Return extended attributes with the users that they name as the inside knows them."""
@@ -87,6 +96,13 @@ class Owners:
         if tag == _ACL_USER:
             return self.uid(identifier)
         return self.gid(identifier) if tag == _ACL_GROUP else identifier
+
+
+def _outside(inside: int, lines: tuple[Line, ...]) -> int:
+    for first, outside, count in lines:
+        if first <= inside < first + count:
+            return outside + inside - first
+    raise Conflict(f"user or group {inside} is none of those of the container's user namespace")
 
 
 def _inside(stored: int, lines: tuple[Line, ...]) -> int:

@@ -1,15 +1,14 @@
 """Looking at /proc/sys/net and /sys as somebody in another network namespace would see them.
 
 Which parameters there are depends on who looks. The look is taken by a thread that has a network
-namespace of its own and ends with the look: setns(2) and unshare(2) change the calling thread
-alone, and of a network namespace they ask for nothing else.
+namespace of its own and ends with the look.
 """
 
 from __future__ import annotations
 
 import os
-from threading import Thread
 
+from onggi.engine.aside import aside
 from onggi.linux import namespace
 from onggi.linux.fd import Fd
 
@@ -28,22 +27,12 @@ def seen_from(path: str, look: Callable[[], T]) -> T:
     """
     if not path:
         return look()
-    results: list[T] = []
-    failures: list[BaseException] = []
 
-    def there() -> None:
-        try:
-            _enter(path)
-            results.append(look())
-        except BaseException as error:  # noqa: BLE001  it is raised again, where it is waited for
-            failures.append(error)
+    def there() -> T:
+        _enter(path)
+        return look()
 
-    thread = Thread(target=there)
-    thread.start()
-    thread.join()
-    if failures:
-        raise failures[0]
-    return results[0]
+    return aside(there)
 
 
 def _enter(path: str) -> None:
