@@ -84,7 +84,7 @@ def put_archive(
 class _Placer(Extractor):
     """A tree while an archive's files are put among its own."""
 
-    __slots__ = ("_below", "_enters", "_owner", "_translated")
+    __slots__ = ("_below", "_current", "_enters", "_owner", "_translated")
 
     def __init__(
         self,
@@ -97,6 +97,7 @@ class _Placer(Extractor):
     ) -> None:
         super().__init__(f"/proc/self/fd/{root.fileno()}/.", archive)
         self._below = below.strip(b"/")
+        self._current = ""  # the path of the entry that is being made, for messages
         self._owner = owner
         self._enters = enters
         self._translated = translated
@@ -106,6 +107,7 @@ class _Placer(Extractor):
         if entry.kind == header.HARD_LINK:
             entry.link = self._placed(entry.link)
         entry.uid, entry.gid = self._owner(entry.uid, entry.gid)
+        self._current = quoted(b"/" + entry.path)
         super().apply(entry)
 
     def _placed(self, path: bytes) -> bytes:
@@ -114,7 +116,7 @@ class _Placer(Extractor):
     def _apply(self, entry: Entry) -> None:
         if entry.path == self._below:
             if entry.kind != header.DIRECTORY:
-                raise Conflict(f"cannot overwrite directory {_shown(entry)} with non-directory")
+                raise Conflict(f"cannot overwrite directory {self._current} with non-directory")
             return  # it is there, and stays what it is
         directory, _, name = entry.path.rpartition(b"/")
         self._make(entry, self._directory(directory), name)
@@ -159,7 +161,7 @@ class _Placer(Extractor):
             Fd(self._inside.open(entry.path, O_PATH | os.O_DIRECTORY)).close()
         except (NotADirectoryError, FileNotFoundError):
             raise Conflict(
-                f"cannot overwrite non-directory {_shown(entry)} with directory"
+                f"cannot overwrite non-directory {self._current} with directory"
             ) from None
 
     def _put_file(self, entry: Entry, directory: int, name: bytes) -> None:
@@ -167,7 +169,7 @@ class _Placer(Extractor):
             file = Fd(os.open(name, NEW_FILE, 0o600, dir_fd=directory))
         except FileExistsError:
             try:
-                self._replace(entry, directory, name)
+                self._clear(name, directory)
             except OSError as error:
                 if error.errno != errno.EBUSY:
                     raise
@@ -181,41 +183,28 @@ class _Placer(Extractor):
     def _write_to_mounted(self, entry: Entry, directory: int, name: bytes) -> None:
         with Fd(os.open(name, _PLACE, dir_fd=directory)) as place:
             if not is_regular(place):
-                raise Conflict(f"{_shown(entry)} is a mount point, and no file")
+                raise Conflict(f"{self._current} is a mount point, and no file")
             with Fd(reopen(place, os.O_WRONLY | os.O_TRUNC)) as file:
                 self._fill(file.fileno(), entry)
 
-    def _replace(self, entry: Entry, directory: int, name: bytes) -> None:
+    def _clear(self, name: bytes, directory: int, status: os.stat_result | None = None) -> None:
+        """Remove what has the name of something that is no directory, unless it is one."""
         try:
             os.unlink(name, dir_fd=directory)
         except FileNotFoundError:
             return
-        except (IsADirectoryError, PermissionError):
-            status = os.stat(name, dir_fd=directory, follow_symlinks=False)
-            if not stat.S_ISDIR(status.st_mode):
-                raise
+        except IsADirectoryError:
             raise Conflict(
-                f"cannot overwrite directory {_shown(entry)} with non-directory"
+                f"cannot overwrite directory {self._current} with non-directory"
             ) from None
         self._forget_all_but(directory)  # it may have been a link on the way to something
-
-    def _clear(self, name: bytes, directory: int, status: os.stat_result | None = None) -> None:
-        """Remove what has the name of a link or a node that is to be made, but no directory."""
-        place = quoted(name)
-        try:
-            os.unlink(name, dir_fd=directory)
-        except FileNotFoundError:
-            return
-        except (IsADirectoryError, PermissionError):
-            raise Conflict(f"cannot overwrite {place}, which is a directory") from None
-        self._forget_all_but(directory)
 
     def _set_attributes_of(self, name: bytes, directory: int, entry: Entry) -> None:
         """Set what the entry states on a link, a device or a fifo: on that which was made."""
         with Fd(os.open(name, _PLACE, dir_fd=directory)) as made:
             status = os.fstat(made.fileno())
             if stat.S_IFMT(status.st_mode) != _KINDS[entry.kind] or status.st_nlink != 1:
-                raise Conflict(f"{_shown(entry)} became something else while it was made")
+                raise Conflict(f"{self._current} became something else while it was made")
             here = f"/proc/self/fd/{made.fileno()}"
             os.chown(here, entry.uid, entry.gid)
             if not stat.S_ISLNK(status.st_mode):
@@ -228,7 +217,3 @@ class _Placer(Extractor):
                 entry.xattrs.pop(name, None)
         entry.xattrs = {key: value for key, value in entry.xattrs.items() if is_carried(key)}
         super()._set_xattrs(place, entry)
-
-
-def _shown(entry: Entry) -> str:
-    return quoted(b"/" + entry.path)
