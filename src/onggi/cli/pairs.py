@@ -83,13 +83,7 @@ def labels(raws: Iterable[str]) -> dict[str, str]:
 
 def container_annotations(raws: Iterable[str]) -> dict[str, str]:
     """Return annotations of a container; the last of equal names counts."""
-    found = {}
-    for raw in raws:
-        name, equals, value = raw.partition("=")
-        if not name or not equals:
-            raise bad_value("--annotation", raw, "expected NAME=VALUE")
-        found[name] = value
-    return found
+    return _assigned(raws, "--annotation", "expected NAME=VALUE")
 
 
 def manifest_annotations(raws: Iterable[str]) -> dict[str, str]:
@@ -108,11 +102,15 @@ def manifest_annotations(raws: Iterable[str]) -> dict[str, str]:
 
 def sysctls(raws: Iterable[str]) -> dict[str, str]:
     """Return kernel parameters; the last of equal names counts."""
+    return _assigned(raws, "--sysctl", "expected NAME=VALUE, as in net.core.somaxconn=1024")
+
+
+def _assigned(raws: Iterable[str], option: str, expected: str) -> dict[str, str]:
     found = {}
     for raw in raws:
         name, equals, value = raw.partition("=")
         if not name or not equals:
-            raise bad_value("--sysctl", raw, "expected NAME=VALUE, as in net.core.somaxconn=1024")
+            raise bad_value(option, raw, expected)
         found[name] = value
     return found
 
