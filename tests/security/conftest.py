@@ -1,20 +1,13 @@
 """Tests of this folder get the runtime command as well."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from support.calls import calls_in
-from support.oci_runtimes import OciRuntime
+from support.runtime_fixtures import ours
 
-
-@pytest.fixture
-def ours(root_dir: Path) -> Iterator[OciRuntime]:
-    """Give `onggi-runtime` on a directory of its own; its containers are removed afterwards."""
-    made = OciRuntime("onggi", root_dir)
-    yield made
-    made.clean()
+__all__ = ["calls_program", "ours"]
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from support.box import Box
-from support.oci_runtimes import OURS, Json, OciRuntime
+from support.oci_runtimes import Json, OciRuntime
 from support.requirements import requires
 
 pytestmark = requires("root", "busybox", "apparmor", "runc")
@@ -47,21 +47,6 @@ def parse(option: str) -> None:
         command, input=PROFILES, text=True, capture_output=True, check=False, timeout=300
     )
     assert done.returncode == 0, done.stderr
-
-
-@pytest.fixture(params=["onggi", "runc"])
-def runtime(request: pytest.FixtureRequest, root_dir: Path) -> Iterator[OciRuntime]:
-    made = OciRuntime(request.param, root_dir)
-    assert OURS.exists()
-    yield made
-    made.clean()
-
-
-@pytest.fixture
-def ours(root_dir: Path) -> Iterator[OciRuntime]:
-    made = OciRuntime("onggi", root_dir)
-    yield made
-    made.clean()
 
 
 def confined(profile: str, **process: object) -> Callable[[Json], None]:

@@ -86,20 +86,6 @@ def policy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     subprocess.run(["umount", SELINUX], check=True, timeout=60)
 
 
-@pytest.fixture(params=["onggi", "runc"])
-def runtime(request: pytest.FixtureRequest, root_dir: Path) -> Iterator[OciRuntime]:
-    made = OciRuntime(request.param, root_dir)
-    yield made
-    made.clean()
-
-
-@pytest.fixture
-def ours(root_dir: Path) -> Iterator[OciRuntime]:
-    made = OciRuntime("onggi", root_dir)
-    yield made
-    made.clean()
-
-
 def labelled(label: str, **process: object) -> Callable[[Json], None]:
     def change(config: Json) -> None:
         config["process"] |= {"selinuxLabel": label, **process}

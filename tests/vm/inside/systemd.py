@@ -4,7 +4,6 @@ What is expected of ours is expected of runc too.
 """
 
 import json
-import os
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -12,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from support.oci_runtimes import OURS, Json, OciRuntime, lay_out_rootfs
+from support.oci_runtimes import Json, OciRuntime, lay_out_rootfs
+from support.podman import Podman
 from support.requirements import requires
 
 pytestmark = requires("root", "busybox", "runc", "cgroup2")
@@ -20,17 +20,6 @@ pytestmark = requires("root", "busybox", "runc", "cgroup2")
 TOP = Path("/sys/fs/cgroup")
 MIB = 1 << 20
 SLICE = "onggitest.slice"
-# Its limits of its own it might not be allowed to raise.
-PODMAN_RUN = (
-    "--network",
-    "none",
-    "--cgroup-parent",
-    SLICE,
-    "--ulimit",
-    "nofile=1024:1024",
-    "--ulimit",
-    "nproc=1024:1024",
-)
 RESOURCES: Json = {
     "memory": {"limit": 64 * MIB, "swap": 64 * MIB},
     "cpu": {"quota": 25_000, "period": 100_000, "shares": 1024},
@@ -52,51 +41,10 @@ SHOWN = {
 }
 
 
-class Podman:
-    """podman on a store of its own, which has systemd make control groups."""
-
-    def __init__(self, place: Path, runtime: Path) -> None:
-        conf = place / "containers.conf"
-        conf.write_text('[engine]\nlock_type = "file"\nevents_logger = "file"\n')
-        self._env = {**os.environ, "CONTAINERS_CONF": str(conf)}
-        self._line = [
-            *("podman", "--root", str(place / "root"), "--runroot", str(place / "run")),
-            *("--storage-driver", "vfs", "--tmpdir", str(place / "tmp")),
-            *("--cgroup-manager", "systemd", "--runtime", str(runtime)),
-        ]
-
-    def __call__(self, *words: str | Path) -> str:
-        done = subprocess.run(
-            [*self._line, *map(str, words)],
-            env=self._env,
-            text=True,
-            capture_output=True,
-            stdin=subprocess.DEVNULL,
-            timeout=300,
-            check=False,
-        )
-        assert done.returncode == 0, f"podman {' '.join(map(str, words))}: {done.stderr}"
-        return done.stdout.strip()
-
-
 @pytest.fixture(autouse=True)
 def no_slice() -> Iterator[None]:
     yield
     subprocess.run(["systemctl", "stop", SLICE], check=True, capture_output=True, timeout=60)
-
-
-@pytest.fixture(params=["onggi", "runc"])
-def runtime(request: pytest.FixtureRequest, root_dir: Path) -> Iterator[OciRuntime]:
-    made = OciRuntime(request.param, root_dir)
-    yield made
-    made.clean()
-
-
-@pytest.fixture
-def ours(root_dir: Path) -> Iterator[OciRuntime]:
-    made = OciRuntime("onggi", root_dir)
-    yield made
-    made.clean()
 
 
 def in_scope(name: str, **more: Json) -> Callable[[Json], None]:
@@ -230,20 +178,18 @@ def test_another_path_is_refused(runtime: OciRuntime) -> None:
 @requires("podman")
 def test_podman_asks_for_a_scope(root_dir: Path) -> None:
     lay_out_rootfs(root_dir / "rootfs")
-    wrapper = root_dir / "onggi-runtime"
-    wrapper.write_text(f'#!/bin/sh\nexec {OURS} --root {root_dir}/containers "$@"\n')
-    wrapper.chmod(0o755)
-    podman = Podman(root_dir, wrapper)
+    podman = Podman(root_dir, cgroup_manager="systemd")
     limits = ("--memory", "64m", "--memory-swap", "64m", "--pids-limit", "33", "--cpus", "0.25")
     made = ("--rootfs", root_dir / "rootfs", "sleep", "1000")
-    identity = podman("run", "--detach", *PODMAN_RUN, *limits, *made)
+    below = ("--network", "none", "--cgroup-parent", SLICE)
+    identity = podman("run", "--detach", *below, *limits, *made).strip()
     try:
-        pid = podman("inspect", "--format", "{{.State.Pid}}", identity)
+        pid = podman("inspect", "--format", "{{.State.Pid}}", identity).strip()
         kept = Path("/proc", pid, "cgroup").read_text().removeprefix("0::").strip()
         assert f"/{SLICE}/libpod-{identity}.scope" in kept
         scope = TOP / SLICE / f"libpod-{identity}.scope"
         assert {file: (scope / file).read_text().strip() for file in FILES} == FILES
-        assert podman("exec", identity, "cat", "/proc/self/cgroup") == "0::/"
+        assert podman("exec", identity, "cat", "/proc/self/cgroup") == "0::/\n"
     finally:
         podman("rm", "--force", "--time", "0", identity)
     wait_for_end_of(scope)
