@@ -200,7 +200,7 @@ def test_signals_are_kept_from_the_program(jar: Onggi) -> None:
 def test_a_name_that_moved_on_is_no_longer_shown(jar: Onggi) -> None:
     jar("tag", "busybox", "clay")
     jar("run", "--name", "old", "clay", "touch", "/changed")
-    form = ("ps", "-a", "-f", "name=old", "--format", "{{.Image}}")
+    form = ("ps", "-a", "-f", "name=^old$", "--format", "{{.Image}}")
     assert jar(*form).stdout == "clay\n"
     before = jar("images", "-q", "clay").stdout
     jar("commit", "old", "clay")

@@ -362,7 +362,9 @@ class TestTerminal:
     @pytest.mark.parametrize("command", ["run", "exec"])
     def test_that_hangs_up_ends_the_program(self, box: Box, command: str) -> None:
         name = box.up()
-        words = ["--rm", "--name", "pot", "-it", "busybox"] if command == "run" else ["-it", name]
+        words = (
+            ["--rm", "--name", "hung-up", "-it", "busybox"] if command == "run" else ["-it", name]
+        )
         script = "trap 'touch /v/hung-up; exit' HUP; echo ready; while :; do sleep 0.05; done"
         if command == "exec":
             script = script.replace("/v/", "/tmp/")
@@ -379,7 +381,7 @@ class TestTerminal:
             terminal.expect("ready")
             terminal.hang_up()
             terminal.wait()
-        until(lambda: box("ps", "-a", "--filter", "name=pot", "-q").stdout == "")
+        until(lambda: box("ps", "-a", "--filter", "name=hung-up", "-q").stdout == "")
         assert box.sh("ls /v", "-v", "told:/v") == "hung-up"
 
     @pytest.mark.parametrize("command", ["run", "exec"])
