@@ -9,7 +9,9 @@ times as long as it does outside.
 import os
 import shlex
 import subprocess
+import sys
 import tempfile
+import time
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
@@ -22,8 +24,15 @@ MEMORY_MIB = 2048
 EMPTY_BYTES = 16 << 20
 FILES_BYTES = 1 << 30
 EMULATOR = "qemu-system-x86_64"
+# How often a machine that works says so, and for how long one that says nothing may still do so.
+BEAT_SECONDS = 5
+SILENT_SECONDS = 180
 # Whatever this machine promises of itself, the other one promises this.
 MUST_HAVE = "root,busybox,cgroup2"
+
+
+class Hung(AssertionError):
+    """A machine does nothing any more, not even what no test has to do with."""
 
 
 def run_tests(
@@ -37,6 +46,8 @@ def run_tests(
 ) -> None:
     """Boot a machine, run a selection of tests in it, and hold that all of them passed.
 
+    One that hangs says nothing of what is tested, so another is booted then, once.
+
     Args:
         selection: words for pytest, from the top of the checkout.
         seconds: how long all of it may take.
@@ -44,11 +55,23 @@ def run_tests(
         boot: more words for the kernel's command line.
         without: modules that are not loaded.
     """
+    lacking = " ".join([*boot, *(f"{name}.ko" for name in without)])
+    script = _script(selection, must_have, lacking)
+    image = initramfs(kernel, without)
+    try:
+        _attempt(kernel, script, image, boot, seconds)
+    except Hung as error:
+        sys.stderr.write(f"{error}\nAnother one is booted.\n")
+        _attempt(kernel, script, image, boot, seconds)
+
+
+def _attempt(
+    kernel: Kernel, script: str, image: bytes, boot: tuple[str, ...], seconds: float
+) -> None:
     with tempfile.TemporaryDirectory(prefix="job-") as work:
         job = Path(work)
-        lacking = " ".join([*boot, *(f"{name}.ko" for name in without)])
-        (job / "job").write_text(_script(selection, must_have, lacking))
-        (job / "initramfs").write_bytes(initramfs(kernel, without))
+        (job / "job").write_text(script)
+        (job / "initramfs").write_bytes(image)
         _make_disks(job)
         try:
             run(kernel, job, boot, seconds)
@@ -70,18 +93,36 @@ def run(kernel: Kernel, job: Path, boot: tuple[str, ...], seconds: float) -> Non
 
     Args: job: a directory with a script "job", an "initramfs" and two disks; the machine writes
         its "log" there and what else the script wants, the kernel what it says to "console".
-    Raises: AssertionError: it has not turned itself off in time, and was ended.
+    Raises: AssertionError: it has not turned itself off in time, and was ended; Hung: nor does it
+        do anything else.
     """
     command = [EMULATOR, *_hardware(job), *_software(kernel, job, boot)]
-    try:
-        subprocess.run(command, stdin=subprocess.DEVNULL, timeout=seconds, check=True)
-    except subprocess.TimeoutExpired as error:
-        raise AssertionError(f"not done in {seconds} s:\n{_end_of(job)}") from error
+    with subprocess.Popen(command, stdin=subprocess.DEVNULL) as machine:
+        try:
+            wait(machine, job, seconds)
+        finally:
+            machine.kill()
+    assert machine.returncode == 0, f"{EMULATOR} ended with {machine.returncode}"
+
+
+def wait(machine: subprocess.Popen[bytes], job: Path, seconds: float) -> None:
+    """Wait for the end of a machine that says every now and then that it works, in "beat".
+
+    Raises: AssertionError: it has not ended in time; Hung: it has not said so for too long.
+    """
+    deadline = time.monotonic() + seconds
+    while machine.poll() is None:
+        assert time.monotonic() < deadline, f"not done in {seconds} s:\n{_end_of(job)}"
+        beat = job / "beat"
+        if beat.exists() and time.time() - beat.stat().st_mtime > SILENT_SECONDS:
+            raise Hung(f"the emulated machine hung:\n{_end_of(job)}")
+        time.sleep(0.2)
 
 
 def _script(selection: list[str], must_have: str, lacking: str) -> str:
     words = ["-p", "no:cacheprovider", "--junitxml=/run/job/report.xml", *selection]
     return f"""
+(while :; do : > /run/job/beat; sleep {BEAT_SECONDS}; done) &
 export PATH={os.environ["PATH"]} HOME=/tmp LANG=C.UTF-8 PYTHONDONTWRITEBYTECODE=1
 export HYPOTHESIS_STORAGE_DIRECTORY=/tmp/hypothesis  # the checkout is read-only
 export ONGGI_TEST_ALONE=1 ONGGI_TEST_SLOWER=10 ONGGI_TEST_MUST_HAVE={shlex.quote(must_have)}
