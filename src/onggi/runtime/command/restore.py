@@ -62,7 +62,7 @@ COMMAND = Command(
     Option("no-pivot", "", "Accepted: criu finds its own way into the root"),
     Option("no-subreaper", "", "Accepted: what is orphaned inside goes to its process 1"),
     Option("lsm-profile", "TYPE:NAME", "Confine it by another profile than before"),
-    Option("lsm-mount-context", "CONTEXT", "Refused: SELinux is not supported"),
+    Option("lsm-mount-context", "CONTEXT", "Refused: mounts keep the context that they had"),
 )
 
 
@@ -193,7 +193,7 @@ class Restoration:
 
 def _own_options(words: Words) -> list[tuple[str, Value]]:
     if words.has("lsm-mount-context"):
-        raise InvalidInput("--lsm-mount-context: SELinux is not supported")
+        raise InvalidInput("--lsm-mount-context: restored mounts keep the context they had")
     # Only so is the first process a child of ours, whom we can wait for.
     options: list[tuple[str, Value]] = [("rst_sibling", True)]
     if words.has("lsm-profile"):
